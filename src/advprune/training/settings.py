@@ -1,0 +1,190 @@
+"""What can be set about a training run: validated models that recipes embed.
+
+Every value is checked where it is given; an unknown key is an error.
+"""
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Precision = Literal["float32", "bfloat16"]
+Share = Annotated[float, Field(gt=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _number(value: Any) -> Any:
+    """Reads ``"2/255"`` as a number; anything else is left to pydantic."""
+    if isinstance(value, str) and "/" in value:
+        try:
+            return float(Fraction(value.replace(" ", "")))
+        except ZeroDivisionError:
+            raise ValueError(f"{value!r} divides by zero") from None
+    return value
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class AttackSettings(_Settings):
+    """The attack inside training: PGD without restarts, every example for all its steps.
+
+    Attributes:
+        steps: Gradient steps.
+        step_size: In pixel units; ``"2/255"`` is accepted; None is ``2.5 * eps / steps``.
+        precision: Of the attack's gradients.
+        on: ``"expected"`` attacks the cut network that equals the expected gated one, as it
+            would ship now; ``"sampled"`` the gated model with sampled gates. On a plain model
+            there is no difference.
+        loss: What the attack maximises.
+    """
+
+    steps: Count = 7
+    step_size: Annotated[float, Field(gt=0), BeforeValidator(_number)] | None = None
+    precision: Precision = "float32"
+    on: Literal["expected", "sampled"] = "expected"
+    loss: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy"
+
+
+class Budget(_Settings):
+    """What the network may cost once its gated phase is over.
+
+    Attributes:
+        macs: Share of the unpruned network's multiply-accumulates, met within 2 %.
+        settled_at: Share of the phase at which the target, falling from 1, reaches the budget.
+    """
+
+    macs: Share
+    settled_at: Share = 0.6
+
+
+class GateSettings(_Settings):
+    """Where the gates of the gated phases sit and of which family they are.
+
+    Attributes:
+        family: Name of the posterior, as in ``advprune.gate``.
+        per_position: Layers behind a flatten whose every input gets a gate of its own as well.
+    """
+
+    family: str = "beta_bernoulli"
+    per_position: tuple[str, ...] = ()
+
+
+class Phase(_Settings):
+    """One stretch of training with one objective.
+
+    Attributes:
+        name: Stands in the logs; unique within a run.
+        on: ``"dense"`` trains the plain model, ``"gated"`` the gated one, ``"slim"`` the plain cut
+            network into which the gates were folded.
+        objective: Name in ``advprune.objectives.OBJECTIVES``.
+        epochs: Passes over the training images.
+        learning_rate: Peak rate of Adam for the weights.
+        gate_learning_rate: Peak rate of Adam for the gates.
+        schedule: How both rates move, step by step.
+        milestones: Shares of the phase after which ``"steps"`` multiplies the rates by ``decay``.
+        decay: Factor of ``"steps"`` at each milestone.
+        weight_decay: L2 term on the weights (inside Adam's gradient); gates have none.
+        gradient_clip: Largest norm of each group's gradient; None clips nothing.
+        beta: Weight of ``KL / N``.
+        kl_warmup_epochs: Epochs over which ``beta`` rises linearly from 0.
+        kl_weighting: ``"macs"`` weighs a unit's KL by the multiply-accumulates it costs.
+        eps_warmup_epochs: Epochs over which the threat's eps rises linearly from 0.
+        adversarial_weight: w of ``(CE_clean + w CE_adv) / (1 + w)``.
+        vulnerability_weight: lambda of vulnerability suppression; 0 is none.
+        vulnerability_trains_gates: Whether lambda V reaches the gates too.
+        gate_clean_weight: Weight of the clean cross-entropy in the gates' loss.
+        budget: A constraint on the cost, instead of a hand-tuned ``beta``.
+        remove_dead_after: Epochs a unit stays inactive before it is removed for good; None never.
+        attack: The attack that makes the adversarial images.
+        average: Decay of the exponential moving average of the parameters; None is none.
+    """
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")]
+    on: Literal["dense", "gated", "slim"] = "dense"
+    objective: Literal["standard", "adversarial", "bayesian_pruning", "anp"] = "standard"
+    epochs: Count = 1
+    learning_rate: Rate = 1e-3
+    gate_learning_rate: Rate = 1e-2
+    schedule: Literal["constant", "steps", "cosine", "one_cycle"] = "constant"
+    milestones: tuple[Share, ...] = (0.5, 0.7)
+    decay: Share = 0.1
+    weight_decay: Weight = 1e-4
+    gradient_clip: Rate | None = None
+    beta: Weight = 1.0
+    kl_warmup_epochs: Weight = 0.0
+    kl_weighting: Literal["units", "macs"] = "units"
+    eps_warmup_epochs: Weight = 0.0
+    adversarial_weight: Weight = 2.0
+    vulnerability_weight: Weight = 0.0
+    vulnerability_trains_gates: bool = False
+    gate_clean_weight: Weight = 0.0
+    budget: Budget | None = None
+    remove_dead_after: Count | None = None
+    attack: AttackSettings = AttackSettings()
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _gates_need_a_gated_phase(self) -> Self:
+        if self.on == "gated":
+            return self
+        if self.objective in ("bayesian_pruning", "anp"):
+            raise ValueError(
+                f"objective {self.objective!r} trains gates: it needs on: gated, not {self.on!r}"
+            )
+        for key in ("budget", "remove_dead_after"):
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key} is met by gates: it needs on: gated, not {self.on!r}")
+        return self
+
+
+class Training(_Settings):
+    """A whole run: its phases in order, and what they share.
+
+    Attributes:
+        phases: Trained one after another: dense phases, then gated ones, then slim ones.
+        batch_size: Clean images a step.
+        augment: Random changes of the training images.
+        seed: Of weights' order, gates' noise, attacks and shuffling.
+        device: Where to train; ``"auto"`` takes an accelerator where there is one.
+        precision: Of training's own passes.
+        threads: CPU threads; None is torch's own choice, which the checkpoint then keeps.
+        validation_every: Epochs between two validations; a phase's last epoch always has one.
+        validation_examples: How many validation images are attacked; None is all.
+        validation_batch_size: Images a batch of validation.
+        validation_attack_steps: PGD steps of the validation, at full eps.
+        recalibration_examples: Training images that re-estimate batch-norm statistics.
+        keep_checkpoints: How many of the latest checkpoints stay on disk, besides the best one.
+        checkpoint_every: Steps between two checkpoints within an epoch; None is epochs only.
+    """
+
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    batch_size: Count = 128
+    augment: Literal["none", "crop_flip"] = "none"
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Precision = "float32"
+    threads: Count | None = None
+    validation_every: Count = 1
+    validation_examples: Count | None = 1000
+    validation_batch_size: Count = 256
+    validation_attack_steps: Count = 20
+    recalibration_examples: Count = 2048
+    keep_checkpoints: Count = 1
+    checkpoint_every: Count | None = None
+
+    @model_validator(mode="after")
+    def _phases_follow_one_another(self) -> Self:
+        order = ("dense", "gated", "slim")
+        stages = [phase.on for phase in self.phases]
+        if stages != sorted(stages, key=order.index):
+            raise ValueError(f"phases run dense, then gated, then slim; these run {stages}")
+        if "slim" in stages and "gated" not in stages:
+            raise ValueError("a slim phase needs a gated one before it: it folds its gates")
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) != len(names):
+            raise ValueError(f"each phase needs a name of its own; these are {names}")
+        return self

@@ -1,0 +1,45 @@
+import pytest
+from pydantic import ValidationError
+
+from advprune.training.settings import AttackSettings, Phase, Training
+
+
+def test_an_unknown_key_is_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match="epoch_count"):
+        Phase.model_validate({"name": "a", "epoch_count": 3})
+
+
+def test_a_step_size_may_be_a_fraction_of_pixel_levels() -> None:
+    assert AttackSettings.model_validate({"step_size": "2/255"}).step_size == 2 / 255
+
+
+@pytest.mark.parametrize("size", ["2/0", "a/b", 0, -0.1])
+def test_an_impossible_step_size_is_refused(size: object) -> None:
+    with pytest.raises(ValidationError, match="step_size"):
+        AttackSettings.model_validate({"step_size": size})
+
+
+def test_an_objective_with_gates_needs_a_gated_phase() -> None:
+    with pytest.raises(ValidationError, match="needs on: gated, not 'dense'"):
+        Phase(name="a", on="dense", objective="anp")
+
+
+def test_a_budget_needs_a_gated_phase() -> None:
+    with pytest.raises(ValidationError, match="budget is met by gates"):
+        Phase.model_validate({"name": "a", "on": "slim", "budget": {"macs": 0.1}})
+
+
+def test_phases_run_dense_then_gated_then_slim() -> None:
+    gated, dense = Phase(name="a", on="gated"), Phase(name="b", on="dense")
+    with pytest.raises(ValidationError, match="dense, then gated, then slim"):
+        Training(phases=(gated, dense))
+
+
+def test_a_slim_phase_needs_a_gated_one() -> None:
+    with pytest.raises(ValidationError, match="needs a gated one before it"):
+        Training(phases=(Phase(name="a", on="slim"),))
+
+
+def test_phases_have_names_of_their_own() -> None:
+    with pytest.raises(ValidationError, match="name of its own"):
+        Training(phases=(Phase(name="a"), Phase(name="a")))
