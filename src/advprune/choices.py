@@ -1,0 +1,45 @@
+"""Names and arguments that a caller may choose from, refused with the nearest allowed one."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def choose(kind: str, name: str, table: Mapping[str, T]) -> T:
+    """Look ``name`` up in ``table``.
+
+    Raises:
+        ValueError: If it is not there; the message names ``kind``, all choices and the nearest one.
+    """
+    if name not in table:
+        raise ValueError(f"Unknown {kind} {name!r}{_nearest(name, table)}. Known: {_names(table)}.")
+    return table[name]
+
+
+def check_arguments(
+    what: str, function: Callable[..., Any], arguments: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """Bind keyword ``arguments`` to ``function`` without calling it.
+
+    Raises:
+        ValueError: If one is unknown or missing; the message says what ``what`` takes.
+    """
+    signature = inspect.signature(function)
+    try:
+        return signature.bind(**arguments)
+    except TypeError as error:
+        unknown = [name for name in arguments if name not in signature.parameters]
+        hint = _nearest(unknown[0], signature.parameters) if unknown else ""
+        raise ValueError(f"{what} takes {_names(signature.parameters)}; {error}{hint}.") from None
+
+
+def _nearest(name: str, allowed: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(allowed), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _names(allowed: Iterable[str]) -> str:
+    return ", ".join(allowed) or "nothing"
