@@ -1,0 +1,20 @@
+"""The exported graph: rules of the operators, groups, slicing plan, folding, the cut network."""
+
+from advprune.structure.cut import CutNetwork
+from advprune.structure.errors import UnsupportedModelError, UnsupportedOperatorError
+from advprune.structure.plan import Group, Layer, Structure
+from advprune.structure.recalibrate import recalibrate
+from advprune.structure.select import SelectedLinear
+from advprune.structure.trace import trace
+
+__all__ = [
+    "CutNetwork",
+    "Group",
+    "Layer",
+    "SelectedLinear",
+    "Structure",
+    "UnsupportedModelError",
+    "UnsupportedOperatorError",
+    "recalibrate",
+    "trace",
+]
