@@ -1,0 +1,64 @@
+"""What an attack maximises: functions of (logits, labels) to one number an example."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(logits (batch, classes), labels (batch,)) → (batch,), larger where the model is more wrong."""
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-log softmax(logits)[label], (batch,)."""
+    return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Largest other logit less the label's, (batch,); above 0 where the model is wrong.
+
+    Source: Carlini & Wagner, "Towards evaluating the robustness of neural networks" (2017), f6.
+    """
+    true = logits.gather(1, labels[:, None]).squeeze(1)
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return others.amax(1) - true
+
+
+def dlr(logits: Tensor, labels: Tensor) -> Tensor:
+    """Difference of logits ratio: the margin over z(1) - z(3), (batch,).
+
+    z(k) is the k-th largest logit, so the loss does not change when the logits are scaled or
+    shifted.
+    Source: Croce & Hein, "Reliable evaluation of adversarial robustness" (2020), equation 6.
+
+    Raises:
+        ValueError: with fewer than three classes.
+    """
+    if logits.shape[1] < 3:
+        raise ValueError(
+            f"loss='dlr' with {logits.shape[1]} classes; it needs 3 or more: use 'margin'"
+        )
+    largest = logits.topk(3, dim=1).values
+    return margin(logits, labels) / (largest[:, 0] - largest[:, 2] + 1e-12)
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}
+
+
+def find_loss(loss: str | Loss) -> Loss:
+    """The loss of that name; a function is its own.
+
+    Raises:
+        ValueError: when no loss has that name.
+    """
+    if callable(loss):
+        return loss
+    if loss not in LOSSES:
+        raise ValueError(f"loss={loss!r} is unknown; allowed are {', '.join(LOSSES)} or a function")
+    return LOSSES[loss]
+
+
+def targeted(loss: Loss) -> Loss:
+    """The loss that is large where the model answers what the attacker wants."""
+    return lambda logits, wanted: -loss(logits, wanted)
