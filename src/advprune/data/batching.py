@@ -1,0 +1,129 @@
+"""Batches of images: for training, and from whatever a caller evaluates on."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from advprune.choices import choose
+from advprune.data.images import Images, as_float, check_batch
+from advprune.data.loading import load
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+Data = Images | tuple[Tensor, Tensor] | Iterable[tuple[Tensor, Tensor]] | str
+
+
+def batches(
+    images: Images,
+    size: int,
+    *,
+    generator: torch.Generator | None = None,
+    shuffle: bool = False,
+    augment: str | Augment | None = None,
+    drop_last: bool = False,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give one epoch's batches: images float32 in [0, 1] and int64 labels.
+
+    All randomness comes from ``generator``: the order first, then each batch's augmentation. The
+    state it had at the epoch's start gives the same epoch again.
+
+    Args:
+        images: The images.
+        size: Images a batch, at least 1.
+        generator: Needed to shuffle or augment.
+        shuffle: Whether to draw a new order.
+        augment: A name in ``AUGMENTS``, or a function of (float images, generator).
+        drop_last: Whether to leave out a last batch of fewer images.
+
+    Raises:
+        ValueError: If a setting is no good; at once, not at the first batch.
+    """
+    _check_size(size)
+    if generator is None and (shuffle or augment is not None):
+        raise ValueError("Shuffling and augmentation draw from generator=, which is missing.")
+    change = choose("augmentation", augment, AUGMENTS) if isinstance(augment, str) else augment
+    return _epoch(images, size, generator, shuffle, change, drop_last)
+
+
+def _epoch(
+    images: Images,
+    size: int,
+    generator: torch.Generator | None,
+    shuffle: bool,
+    augment: Augment | None,
+    drop_last: bool,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    number = len(images)
+    order = torch.randperm(number, generator=generator) if shuffle else torch.arange(number)
+    for chosen in order[: number // size * size if drop_last else number].split(size):
+        x = as_float(images.x[chosen])
+        if augment is not None and generator is not None:
+            x = augment(x, generator)
+        yield x, images.y[chosen]
+
+
+def crop_flip(x: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
+    """Pad with zeros, cut a random window of the old size, and mirror every other image.
+
+    Args:
+        x: Images (batch, channels, height, width).
+        generator: Draws the windows' corners and the mirroring, for each image by itself.
+        padding: Pixels added at each border.
+
+    Returns:
+        Images of the same shape.
+    """
+    batch, _, height, width = x.shape
+    top, left = torch.randint(2 * padding + 1, (2, batch, 1), generator=generator)
+    mirrored = torch.rand((batch, 1), generator=generator) < 0.5
+    rows = top + torch.arange(height)
+    columns = left + torch.where(mirrored, torch.arange(width).flip(0), torch.arange(width))
+    padded = functional.pad(x, (padding,) * 4)
+    each = torch.arange(batch)[:, None, None]
+    windows = padded[each, :, rows[:, :, None], columns[:, None, :]]
+    return windows.permute(0, 3, 1, 2).contiguous()
+
+
+AUGMENTS: dict[str, Augment] = {"crop_flip": crop_flip}
+
+
+def iterate(data: Data, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give checked batches, images float32 in [0, 1] and int64 labels, of any kind of data.
+
+    Args:
+        data: Images, an (images, labels) pair of tensors, a loader (or any iterable) of such
+            pairs, or the name of a data set, whose test images are taken: ``"digits"``,
+            ``"mnist:FOLDER"``.
+        batch_size: Images a batch; a loader keeps its own.
+
+    Raises:
+        ValueError: If the data are not as the models need them; the message names the cure.
+    """
+    _check_size(batch_size)
+    if isinstance(data, str):
+        data = load(data, validation=0).test
+    if isinstance(data, Images):
+        return batches(data, batch_size)
+    if isinstance(data, tuple | list) and len(data) == 2 and isinstance(data[0], Tensor):
+        return _pairs(*check_batch(data[0], data[1], "data"), batch_size)
+    return _loaded(data)
+
+
+def _pairs(x: Tensor, y: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    yield from zip(x.split(size), y.split(size), strict=True)
+
+
+def _loaded(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    for number, batch in enumerate(loader):
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise ValueError(
+                f"A loader must give (images, labels) pairs; batch {number} is a"
+                f" {type(batch).__name__}."
+            )
+        yield check_batch(batch[0], batch[1], f"batch {number}")
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise ValueError(f"A batch must hold at least 1 image, got {size}.")
