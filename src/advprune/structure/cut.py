@@ -23,6 +23,7 @@ class CutNetwork:
     def __init__(self, model: nn.Module, structure: Structure, keep: Tensor) -> None:
         self._model = model
         self._structure = structure
+        self._keep = keep
         self._kept = structure.kept_indices(keep)
         self.network = copy.deepcopy(model).eval().requires_grad_(False)  # noqa: FBT003
         resize(self.network, self._kept)
@@ -31,12 +32,13 @@ class CutNetwork:
         """Copies the model's present weights, with the units' values folded in.
 
         Args:
-            values: (units,), the present value of every unit's gate.
+            values: (units,), the present value of every unit's gate; those not kept count as 0.
 
         Returns:
             The network.
         """
         source = _tensors(self._model)
+        values = torch.where(self._keep.to(values.device), values, torch.zeros_like(values))
         factors = {
             f"{name}.weight": _columns(layer, values)
             for name, layer in self._structure.layers.items()
@@ -51,13 +53,9 @@ class CutNetwork:
                 target.copy_(sliced(value, self._kept.get(name, {})))
         return self.network
 
-    def select_inputs(self, keep: Tensor) -> dict[str, list[int]]:
-        """Drops the inputs that a layer's own gate closes, and returns the kept ones by layer.
-
-        Args:
-            keep: (units,) bool, as given at the start.
-        """
-        ones = torch.cat([keep, keep.new_ones(1)])
+    def select_inputs(self) -> dict[str, list[int]]:
+        """Drops the inputs that only a layer's own gate closes; returns the kept ones by layer."""
+        ones = torch.cat([self._keep, self._keep.new_ones(1)])
         selected = {}
         for name, layer in self._structure.layers.items():
             arriving = ones[layer.inputs[0]]

@@ -52,7 +52,6 @@ def _numbered(flow: Flow) -> Structure:
         for name, (inputs, outputs, macs) in flow.reads.items()
     }
     slices = {
-        name: {dim: numbers(ids) for dim, ids in dims.items()}
-        for name, dims in flow.slices.items()
+        name: {dim: numbers(ids) for dim, ids in dims.items()} for name, dims in flow.slices.items()
     }
     return Structure(groups, layers, slices)

@@ -1,0 +1,26 @@
+"""Gates: one file a posterior, their place on a model, and what follows from their values."""
+
+from advprune.gates.base import Gate
+from advprune.gates.beta_bernoulli import BetaBernoulli
+from advprune.gates.current import CurrentNetwork
+from advprune.gates.fixed import Fixed
+from advprune.gates.gated import GatedModel
+from advprune.gates.paired import paired
+from advprune.gates.placing import FAMILIES, gate
+from advprune.gates.removal import remove, restore, shape_state
+from advprune.gates.settling import settle
+
+__all__ = [
+    "FAMILIES",
+    "BetaBernoulli",
+    "CurrentNetwork",
+    "Fixed",
+    "Gate",
+    "GatedModel",
+    "gate",
+    "paired",
+    "remove",
+    "restore",
+    "settle",
+    "shape_state",
+]

@@ -1,0 +1,52 @@
+"""What every family of gates offers."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+ACTIVE_ABOVE = 1e-3
+"""A unit is active while its expected gate is larger (reference code of Madaan et al. 2020)."""
+
+
+class Gate(nn.Module, ABC):
+    """A random factor for each unit of a group.
+
+    Attributes:
+        units: how many units the gate decides on.
+    """
+
+    units: int
+
+    @abstractmethod
+    def sample(self, batch: int) -> Tensor:
+        """Returns one draw for each example and unit, (batch, units), with gradient."""
+
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """Returns the mean of the gate's distribution, (units,), with gradient."""
+
+    @abstractmethod
+    def kl_per_unit(self) -> Tensor:
+        """Returns each unit's KL divergence from its prior, (units,), with gradient."""
+
+    def kl(self) -> Tensor:
+        """Returns the KL divergence summed over units, 0-dim, with gradient."""
+        return self.kl_per_unit().sum()
+
+    def active(self) -> Tensor:
+        """Returns (units,) bool: the units that stay when the network is cut."""
+        return self.mean().detach() > ACTIVE_ABOVE
+
+    @abstractmethod
+    def close(self, units: Tensor) -> None:
+        """Closes the units that are True in (units,) bool, in place: they become inactive."""
+
+    @abstractmethod
+    def revive(self, units: Tensor) -> None:
+        """Makes the units that are True in (units,) bool active again, in place."""
+
+    def expected(self) -> Tensor:
+        """Returns the value that stands for each gate in evaluation, (units,): 0 where inactive."""
+        mean = self.mean()
+        return torch.where(mean > ACTIVE_ABOVE, mean, torch.zeros_like(mean))

@@ -1,0 +1,209 @@
+"""A model whose layers read their inputs through gates."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advprune.gates.base import Gate
+from advprune.structure import Layer, Structure
+
+
+class Board:
+    """Where the gates' present values hang while a forward pass runs.
+
+    Attributes:
+        values: (examples or 1, all units + 1), the last column open; None between passes.
+        copies: how many counterparts of each example lie in the batch, one after another.
+        structure: the units of each layer's inputs.
+    """
+
+    def __init__(self, structure: Structure) -> None:
+        self.structure = structure
+        self.values: Tensor | None = None
+        self.copies = 1
+
+    def factor(self, layer: Layer) -> Tensor:
+        """Returns the product of the gates of each input of the layer, (examples or 1, inputs)."""
+        assert self.values is not None
+        value = self.values[:, layer.inputs[0]]
+        for other in layer.inputs[1:]:
+            value = value * self.values[:, other]
+        return value
+
+
+class ApplyGates:
+    """A forward pre-hook that multiplies a layer's input by its gates.
+
+    An object, not a closure: `deepcopy` of the model then binds the copy to the copied board.
+    """
+
+    def __init__(self, board: Board, layer: str) -> None:
+        self.board = board
+        self.layer = layer
+
+    def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """Returns the gated input in place of the first one, while a gated pass runs."""
+        if self.board.values is None:
+            return None
+        factor = self.board.factor(self.board.structure.layers[self.layer])
+        x = inputs[0]
+        if isinstance(module, nn.Linear):
+            factor = factor.view(factor.shape[0], *[1] * (x.dim() - 2), -1)
+        else:
+            factor = factor.view(*factor.shape, *[1] * (x.dim() - 2))
+        return (x * factor.to(x.dtype), *inputs[1:])
+
+
+class GatedModel(nn.Module):
+    """A model with one gate on each group of channels, at every layer that reads the group.
+
+    In train mode each forward pass draws one sample a gate, shared by all its readers; in eval
+    mode the expected gates stand in, so it is deterministic.
+
+    Attributes:
+        model: the model itself; called directly, it runs without gates.
+        structure: groups, layers and slicing plan, as they are now.
+    """
+
+    def __init__(self, model: nn.Module, structure: Structure, gates: dict[str, Gate]) -> None:
+        super().__init__()
+        self.model = model
+        self.gate_list = nn.ModuleList(gates[name] for name in structure.groups)
+        self.board = Board(structure)
+        fixed = structure.units
+        for name, layer in structure.layers.items():
+            if any(bool((factor != fixed).any()) for factor in layer.inputs):
+                model.get_submodule(name).register_forward_pre_hook(ApplyGates(self.board, name))
+        self.original = {
+            name: torch.arange(group.units) for name, group in structure.groups.items()
+        }
+        self.train(model.training)
+
+    @property
+    def structure(self) -> Structure:
+        """Returns groups, layers and slicing plan, as they are now."""
+        return self.board.structure
+
+    @property
+    def gates(self) -> dict[str, Gate]:
+        """Returns the gates by the name of their group."""
+        return dict(zip(self.structure.groups, self._gates(), strict=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns what the model returns, with its layers' inputs gated."""
+        with self._values_for(x.shape[0]):
+            result: Tensor = self.model(x)
+        return result
+
+    @contextmanager
+    def in_copies(self, copies: int) -> Iterator[None]:
+        """While open, a batch holds each example `copies` times, block by block, sharing gates."""
+        self.board.copies = copies
+        try:
+            yield
+        finally:
+            self.board.copies = 1
+
+    def expected(self) -> Tensor:
+        """Returns the expected value of every gate, (all units,)."""
+        return torch.cat([gate.expected() for gate in self._gates()])
+
+    def keep(self) -> Tensor:
+        """Returns which units stay when the network is cut now, (all units,) bool.
+
+        A unit stays while its gate is active and some layer still reads it through open gates; a
+        group never loses its last unit.
+        """
+        active = torch.cat([gate.active() for gate in self._gates()]).cpu()
+        return living(self.structure, active, self.means())
+
+    def means(self) -> Tensor:
+        """Returns the mean of every gate's distribution, (all units,), on the CPU."""
+        return torch.cat([gate.mean().detach() for gate in self._gates()]).cpu()
+
+    def kl(self, weight: Tensor | None = None) -> Tensor:
+        """Returns the KL divergence of all gates, 0-dim.
+
+        Args:
+            weight: (all units,) factor on each unit's divergence; 1 where it is not given.
+        """
+        divergence = torch.cat([gate.kl_per_unit() for gate in self._gates()])
+        return (divergence if weight is None else divergence * weight).sum()
+
+    def weight_parameters(self) -> list[nn.Parameter]:
+        """Returns the model's own parameters that are trained."""
+        return [value for value in self.model.parameters() if value.requires_grad]
+
+    def gate_parameters(self) -> list[nn.Parameter]:
+        """Returns the gates' parameters that are trained."""
+        return [value for value in self.gate_list.parameters() if value.requires_grad]
+
+    def _gates(self) -> list[Gate]:
+        return [gate for gate in self.gate_list if isinstance(gate, Gate)]
+
+    @contextmanager
+    def _values_for(self, batch: int) -> Iterator[None]:
+        self.board.values = self._sampled(batch) if self.training else self._expected()
+        try:
+            yield
+        finally:
+            self.board.values = None
+
+    def _sampled(self, batch: int) -> Tensor:
+        drawn = [gate.sample(batch // self.board.copies) for gate in self._gates()]
+        values = torch.cat([*drawn, drawn[0].new_ones(drawn[0].shape[0], 1)], dim=1)
+        return values.repeat(self.board.copies, 1)
+
+    def _expected(self) -> Tensor:
+        values = self.expected()
+        return torch.cat([values, values.new_ones(1)]).unsqueeze(0)
+
+
+def drop_gates(model: nn.Module) -> None:
+    """Takes the gates' hooks off a model, in place; hooks of others stay."""
+    for module in model.modules():
+        hooks = module._forward_pre_hooks  # noqa: SLF001 - torch lists hooks nowhere else
+        for key in [key for key, hook in hooks.items() if isinstance(hook, ApplyGates)]:
+            del hooks[key]
+
+
+def living(structure: Structure, active: Tensor, score: Tensor) -> Tensor:
+    """Returns which active units are still read, never emptying a group; (units,) bool.
+
+    Args:
+        structure: groups and layers.
+        active: (units,) bool, the gates' own word.
+        score: (units,); the best unit of an empty group stays.
+    """
+    keep = active.clone()
+    for _ in range(len(structure.groups) + 1):
+        before = keep
+        keep = _never_empty(structure, keep & _read(structure, keep), score)
+        if bool((keep == before).all()):
+            break
+    return keep
+
+
+def _read(structure: Structure, keep: Tensor) -> Tensor:
+    ones = torch.cat([keep, keep.new_ones(1)])
+    read = torch.zeros_like(ones)
+    for layer in structure.layers.values():
+        open_ = layer.open_inputs(ones)
+        for factor in layer.inputs:
+            read[factor[open_]] = True
+    return read[:-1]
+
+
+def _never_empty(structure: Structure, keep: Tensor, score: Tensor) -> Tensor:
+    keep = keep.clone()
+    ones = torch.cat([keep, keep.new_ones(1)])
+    for layer in structure.layers.values():  # one input of each layer, with all its factors
+        if not bool(layer.open_inputs(ones).any()):
+            extended = torch.cat([score, score.new_full((1,), float("inf"))])
+            best = torch.stack([extended[factor] for factor in layer.inputs]).prod(dim=0).argmax()
+            for factor in layer.inputs:
+                ones[factor[best]] = True
+    return ones[:-1]

@@ -1,0 +1,78 @@
+"""Placing gates on a model."""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advprune.choices import check_arguments, choose
+from advprune.gates.base import Gate
+from advprune.gates.beta_bernoulli import BetaBernoulli
+from advprune.gates.fixed import Fixed
+from advprune.gates.gated import GatedModel
+from advprune.structure import UnsupportedModelError, trace
+
+FAMILIES: dict[str, Callable[..., Gate]] = {"beta_bernoulli": BetaBernoulli, "fixed": Fixed}
+
+
+def gate(
+    model: nn.Module,
+    example_input: Tensor,
+    family: str = "beta_bernoulli",
+    per_position: Iterable[str] = (),
+    **options: Any,
+) -> GatedModel:
+    """Returns a gated copy of a model: one gate on each group of channels.
+
+    Multiplying what the readers of a group read is linear in their weights, so the expected gates
+    fold in exactly, and a channel whose gate is 0 can be cut.
+
+    Args:
+        model: a network whose graph `torch.export` takes; it is left as it is.
+        example_input: (batch, channels, height, width), any batch size.
+        family: of the gates: one of `FAMILIES`.
+        per_position: linear layers behind a flatten, whose every input gets a gate of its own too.
+        **options: of the family, such as `start=2.0`.
+
+    Raises:
+        ValueError: an unknown family, option or layer.
+        UnsupportedModelError: the model's graph cannot be analysed; the operator is named.
+    """
+    make = choose("family of gates", family, FAMILIES)
+    check_arguments(f"family {family!r}", make, {"units": 1, **options})
+    structure = trace(model, example_input)
+    structure = structure.with_input_gates(tuple(per_position))
+    like = next(model.parameters())
+    gates = {
+        name: make(group.units, **options).to(like.device, like.dtype)
+        for name, group in structure.groups.items()
+    }
+    gated = GatedModel(copy.deepcopy(model), structure, gates)
+    _check_reached(gated, example_input)
+    return gated
+
+
+def _check_reached(gated: GatedModel, example_input: Tensor) -> None:
+    """Raises where a layer's weight is read without calling the layer: its gate would be idle."""
+    called: set[str] = set()
+    hooks = [
+        gated.model.get_submodule(name).register_forward_pre_hook(
+            lambda _module, _inputs, name=name: called.add(name)
+        )
+        for name in gated.structure.layers
+    ]
+    training = gated.training
+    try:
+        with torch.no_grad():
+            gated.eval()(example_input[:1])
+    finally:
+        gated.train(training)
+        for hook in hooks:
+            hook.remove()
+    idle = sorted(set(gated.structure.layers) - called)
+    if idle:
+        raise UnsupportedModelError(
+            f"the weights of {idle} are read without calling these layers, so gates cannot act"
+        )

@@ -1,0 +1,61 @@
+"""Removing dead units from a gated model for good, while it trains."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from advprune.gates.gated import GatedModel
+from advprune.structure.resize import resize
+
+
+def remove(gated: GatedModel, keep: Tensor) -> dict[str, dict[int, Tensor]]:
+    """Removes units from every parameter, buffer and gate of a gated model, in place.
+
+    The gates of a layer's own inputs follow what arrives there; those that are dead by themselves
+    stay, closed, since the layer would need a gather without them.
+
+    Args:
+        gated: the model.
+        keep: (all units,) bool, the units that stay.
+
+    Returns:
+        The kept indices by dimension of each parameter that shrank, by its name in the gated model:
+        what an optimiser's state or an average of the parameters needs to follow.
+    """
+    structure = gated.structure
+    keep = _with_arriving_inputs(gated, keep.cpu())
+    kept = structure.kept_indices(keep)
+    resize(gated.model, kept)
+    followed = {f"model.{name}": dims for name, dims in kept.items()}
+    for number, (name, units) in enumerate(structure.split(keep).items()):
+        indices = units.nonzero().flatten()
+        gate = gated.gates[name]
+        own = {key: {0: indices} for key, value in gate.state_dict().items() if value.dim() == 1}
+        resize(gate, own)
+        gate.units = len(indices)
+        followed |= {f"gate_list.{number}.{key}": dims for key, dims in own.items()}
+        gated.original[name] = gated.original[name][indices]
+    gated.board.structure = structure.restricted(keep)
+    return followed
+
+
+def shape_state(gated: GatedModel) -> dict[str, list[int]]:
+    """Returns, by group, which of its first units a gated model still has; it fits in JSON."""
+    return {name: indices.tolist() for name, indices in gated.original.items()}
+
+
+def restore(gated: GatedModel, state: Mapping[str, list[int]]) -> None:
+    """Removes units from a freshly gated model until it has the shape of a saved one."""
+    keep = {name: torch.zeros(group.units) for name, group in gated.structure.groups.items()}
+    for name, indices in state.items():
+        keep[name][indices] = 1
+    remove(gated, gated.structure.join(keep).bool())
+
+
+def _with_arriving_inputs(gated: GatedModel, keep: Tensor) -> Tensor:
+    ones = torch.cat([keep, keep.new_ones(1)])
+    for layer in gated.structure.layers.values():
+        for own in layer.inputs[1:]:
+            ones[own] = ones[layer.inputs[0]]
+    return ones[:-1]

@@ -1,0 +1,58 @@
+"""Two halves of a batch that share their random draws."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+RANDOM = {
+    torch.dropout,
+    torch.feature_dropout,
+    torch.alpha_dropout,
+    torch.feature_alpha_dropout,
+    torch.nn.functional.dropout,
+    torch.nn.functional.dropout1d,
+    torch.nn.functional.dropout2d,
+    torch.nn.functional.dropout3d,
+    torch.nn.functional.alpha_dropout,
+    torch.nn.functional.feature_alpha_dropout,
+    torch.nn.functional.rrelu,
+}
+
+
+class SharedNoise(TorchFunctionMode):
+    """While active, dropout and its kin treat both halves of the batch alike.
+
+    Each half runs from the same state of the random generator, so whatever is drawn for an example
+    is drawn for its counterpart too.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],  # noqa: ARG002 - the signature torch calls
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Runs a random function on each half by itself, every other function as it is."""
+        kwargs = kwargs or {}
+        if func not in RANDOM:
+            return func(*args, **kwargs)
+        first, second = args[0].chunk(2)
+        state = _state(first)
+        one = func(first, *args[1:], **kwargs)
+        _restore(first, state)
+        return torch.cat([one, func(second, *args[1:], **kwargs)])
+
+
+def _state(like: Tensor) -> Tensor:
+    return torch.cuda.get_rng_state(like.device) if like.is_cuda else torch.get_rng_state()
+
+
+def _restore(like: Tensor, state: Tensor) -> None:
+    if like.is_cuda:
+        torch.cuda.set_rng_state(state, like.device)
+    else:
+        torch.set_rng_state(state)

@@ -1,0 +1,90 @@
+"""From a gated model to a plain, smaller one that is proven equal."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advprune.gates import GatedModel
+from advprune.gates.gated import drop_gates
+from advprune.structure import CutNetwork
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+"""Largest difference of the logits, relative to the largest logit."""
+
+
+class SlimError(RuntimeError):
+    """The slim model does not compute what the gated one computes."""
+
+
+def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Module:
+    """Returns a plain model without the closed units, the expected gates folded in.
+
+    It has the class of the model that was gated, with smaller layers under the same names. A layer
+    whose own inputs were pruned becomes a `SelectedLinear`.
+
+    Args:
+        gated: the gated model, which is left as it is.
+        example_input: real images (batch, channels, height, width) for the comparison.
+        round_to: the widths of groups are rounded up to a multiple of it, as far as units reach.
+
+    Raises:
+        ValueError: `round_to` is not positive.
+        SlimError: outputs differ by more than `TOLERANCE`; no model is returned.
+    """
+    if round_to < 1:
+        raise ValueError(f"round_to={round_to}: it must be 1 or more")
+    keep = _rounded(gated, round_to)
+    cut = CutNetwork(gated.model, gated.structure, keep)
+    drop_gates(cut.network)
+    cut.refresh(gated.expected().detach())
+    selected = cut.select_inputs()
+    network = cut.network.requires_grad_(True)  # noqa: FBT003
+    _describe(network, selected)
+    _compare(gated, network, example_input)
+    return network.train(gated.training)
+
+
+def _rounded(gated: GatedModel, round_to: int) -> Tensor:
+    """Keeps the best closed units too, where a group's width is no multiple."""
+    keep, means = gated.keep(), gated.means()
+    made = torch.cat([layer.outputs for layer in gated.structure.layers.values()])
+    for group in gated.structure.groups.values():
+        if group.start not in made:  # a layer's own inputs are no width
+            continue
+        kept = keep[group.span].clone()
+        missing = min(-int(kept.sum()) % round_to, int((~kept).sum()))
+        order = means[group.span].masked_fill(kept, -torch.inf).argsort(descending=True)
+        keep[group.start + order[:missing]] = True
+    return keep
+
+
+def _describe(network: nn.Module, selected: dict[str, list[int]]) -> None:
+    """Notes on the network how its shape came about, for whoever rebuilds it."""
+    architecture: dict[str, Any] = copy.deepcopy(getattr(network, "architecture", None) or {})
+    if architecture:
+        network.architecture = {**architecture, "selected": selected}  # type: ignore[assignment]
+
+
+@torch.no_grad()
+def _compare(gated: GatedModel, network: nn.Module, example_input: Tensor) -> None:
+    training = gated.training
+    try:
+        expected = gated.eval()(example_input)
+    finally:
+        gated.train(training)
+    try:
+        found = network(example_input)
+    except RuntimeError as error:
+        raise SlimError(
+            f"the slim model does not run ({error}): a width is fixed in forward"
+        ) from error
+    scale = expected.abs().max().clamp_min(1e-12)
+    difference = float((found - expected).abs().max() / scale)
+    allowed = TOLERANCE.get(expected.dtype, 1e-2)
+    if not difference <= allowed:
+        raise SlimError(
+            f"slim and gated outputs differ by {difference:.2e} of the largest logit; "
+            f"{allowed:.0e} is allowed"
+        )
