@@ -1,0 +1,253 @@
+"""The report's tables, as rows of ready text."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from advprune.report.run_files import NETWORKS, RunFiles, dig
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the headline table.
+
+    Attributes:
+        name: What is measured.
+        cells: One text a network, "–" where it was not measured.
+        change: From the first network to the last, "" where nothing compares.
+        main: Whether it is one of the figures to be seen first.
+    """
+
+    name: str
+    cells: tuple[str, ...]
+    change: str
+    main: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows of the headline table that belong together."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Width:
+    """How many units of a group are left, in the last network."""
+
+    group: str
+    kept: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """Kept units as a share of all."""
+        return self.kept / self.total if self.total else 0.0
+
+
+def headline(run: RunFiles) -> list[Section]:
+    """Accuracy, vulnerability and cost of each network, and how they changed."""
+    networks = list(run.networks().values())
+    attacks = dict.fromkeys(name for network in networks for name in dig(network, "attacks") or {})
+    accuracy = [
+        _row(networks, "clean", ("clean",), percent, points, main=True),
+        _row(
+            networks, "robust, worst case of all attacks", ("robust",), percent, points, main=True
+        ),
+        *(
+            _row(networks, f"under {name}", ("attacks", name, "accuracy"), percent, points)
+            for name in attacks
+        ),
+    ]
+    vulnerability = [
+        _row(networks, label, ("vulnerability", key), decimal, ratio)
+        for key, label in _VULNERABILITY.items()
+    ]
+    cost = [
+        _row(networks, label, ("cost", key), show, ratio, main=key in ("parameters", "macs"))
+        for key, (label, show) in _COST.items()
+    ]
+    sections = {
+        "Accuracy": accuracy,
+        "Vulnerability of latent features": vulnerability,
+        "Size and speed": [*cost, *_latencies(networks)],
+    }
+    kept = {
+        title: tuple(row for row in rows if any(cell != "–" for cell in row.cells))
+        for title, rows in sections.items()
+    }
+    return [Section(title, rows) for title, rows in kept.items() if rows]
+
+
+def budgets(run: RunFiles) -> list[tuple[str, str]]:
+    """Each attack's name with its exact budget, from whichever network has it."""
+    found: dict[str, str] = {}
+    for network in run.networks().values():
+        for name, attack in (dig(network, "attacks") or {}).items():
+            budget = dig(attack, "budget")
+            if budget:
+                found[name] = plain(budget)
+    return list(found.items())
+
+
+def warnings(run: RunFiles) -> list[tuple[str, str, str]]:
+    """Every warning as network, name and text; checks that hold over the run have no network."""
+    return [
+        (place, *_warning(warning))
+        for place, tree in _places(run)
+        for warning in _listed(tree.get("warnings"))
+    ]
+
+
+def checked(run: RunFiles) -> bool:
+    """Whether anything looked for warnings at all."""
+    return any("warnings" in tree for _, tree in _places(run))
+
+
+def facts(run: RunFiles) -> list[tuple[str, str]]:
+    """What was attacked, with what, where: threat, data, seed, model, environment."""
+    last = list(run.networks().values())[-1]
+    found = {key: run.result.get(key, last.get(key)) for key in _FACTS}
+    return [(key, plain(value)) for key, value in found.items() if value is not None]
+
+
+def widths(run: RunFiles) -> list[Width]:
+    """Kept and total units of each group in the last network that tells them."""
+    for network in reversed(run.networks().values()):
+        if network.get("widths"):
+            return [
+                Width(group, int(kept), int(total))
+                for group, (kept, total) in network["widths"].items()
+            ]
+    return []
+
+
+def percent(value: float) -> str:
+    """A fraction as percent."""
+    return f"{100 * value:.2f} %"
+
+
+def decimal(value: float) -> str:
+    """A small number to three significant figures."""
+    return f"{value:.3g}"
+
+
+def count(value: float) -> str:
+    """A whole number with its thousands apart."""
+    return f"{value:,.0f}"
+
+
+def size(value: float) -> str:
+    """Bytes in kB."""
+    return f"{value / 1000:,.1f} kB"
+
+
+def points(first: float, last: float) -> str:
+    """The difference of two fractions in percentage points."""
+    return f"{100 * (last - first):+.2f} points"
+
+
+def ratio(first: float, last: float) -> str:
+    """How many times smaller or larger the last is."""
+    if first <= 0 or last <= 0:
+        return ""
+    if first == last:
+        return "same"
+    return f"{first / last:.2f}× less" if last <= first else f"{last / first:.2f}× more"
+
+
+def plain(value: Any) -> str:
+    """A value as a person writes it; a float no longer than it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return " · ".join(f"{key} {plain(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return str(value)
+
+
+_FACTS = ("threat", "suite", "data", "examples", "seed", "model", "commit", "environment")
+_VULNERABILITY = {
+    "network": "mean |h − h̃|",
+    "active_only": "over active units only",
+    "relative": "relative to |h|",
+    "margin_weighted": "weighted by the margin's gradient",
+}
+_COST: dict[str, tuple[str, Callable[[float], str]]] = {
+    "parameters": ("parameters", count),
+    "macs": ("multiply-accumulates (MACs), one image", count),
+    "activations": ("activations, one image", count),
+    "bytes": ("file", size),
+}
+
+
+def _row(
+    networks: list[dict[str, Any]],
+    name: str,
+    keys: tuple[str, ...],
+    show: Callable[[float], str],
+    change: Callable[[float, float], str],
+    *,
+    main: bool = False,
+) -> Row:
+    values = [dig(network, *keys) for network in networks]
+    known = [float(value) for value in values if value is not None]
+    return Row(
+        name,
+        tuple("–" if value is None else show(float(value)) for value in values),
+        change(known[0], known[-1]) if len(known) > 1 else "",
+        main,
+    )
+
+
+def _latencies(networks: list[dict[str, Any]]) -> list[Row]:
+    """One row for each setting under which latency was measured."""
+    timed = [
+        {_setting(timing): timing for timing in _listed(dig(network, "latency"))}
+        for network in networks
+    ]
+    rows = []
+    for setting in dict.fromkeys(name for timings in timed for name in timings):
+        found = [timings.get(setting) for timings in timed]
+        medians = [float(timing["median_ms"]) for timing in found if timing]
+        cells = tuple(_timing(timing) if timing else "–" for timing in found)
+        change = ratio(medians[0], medians[-1]) if len(medians) > 1 else ""
+        rows.append(Row(setting, cells, change))
+    return rows
+
+
+def _setting(timing: dict[str, Any]) -> str:
+    known = {key: timing[key] for key in ("batch", "threads", "backend") if key in timing}
+    return f"latency ({plain(known)})" if known else "latency"
+
+
+def _timing(timing: dict[str, Any]) -> str:
+    text = f"{timing['median_ms']:.3g} ms"
+    if "p10_ms" in timing and "p90_ms" in timing:
+        text += f" ({timing['p10_ms']:.3g} to {timing['p90_ms']:.3g})"
+    return text
+
+
+def _places(run: RunFiles) -> list[tuple[str, dict[str, Any]]]:
+    """Where warnings may stand, each with its network's name: the run as a whole has none."""
+    return [("", run.result), *((NETWORKS[key], net) for key, net in run.networks().items())]
+
+
+def _warning(warning: Any) -> tuple[str, str]:
+    if not isinstance(warning, dict):
+        return "warning", str(warning)
+    name = str(warning.get("name") or warning.get("check") or "warning")
+    rest = {key: value for key, value in warning.items() if key not in ("name", "check")}
+    text = rest.get("message") or rest.get("text") or rest.get("detail")
+    return name, str(text) if text else plain(rest)
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list of what may be one thing, several or none."""
+    if isinstance(value, list):
+        return value
+    return [value] if value else []

@@ -1,0 +1,45 @@
+import pytest
+
+from advprune.report import tables
+from advprune.report.run_files import Metrics, RunFiles
+
+
+def run(**result: object) -> RunFiles:
+    return RunFiles(recipe="", metrics=Metrics([], {}), result=result)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [(10, 5, "2.00× less"), (5, 10, "2.00× more"), (0, 10, ""), (10, 0, ""), (3, 3, "same")],
+)
+def test_a_ratio_says_its_direction(first: float, last: float, said: str) -> None:
+    assert tables.ratio(first, last) == said
+
+
+def test_latencies_match_by_their_setting_not_their_place() -> None:
+    one, many = {"median_ms": 2.0, "batch": 1}, {"median_ms": 9.0, "batch": 128}
+    sections = tables.headline(run(before={"latency": [one, many]}, after={"latency": [many]}))
+    rows = {row.name: row.cells for row in sections[0].rows}
+    assert rows == {"latency (batch 1)": ("2 ms", "–"), "latency (batch 128)": ("9 ms", "9 ms")}
+
+
+def test_an_attack_of_one_network_only_leaves_a_dash_in_the_other() -> None:
+    sections = tables.headline(
+        run(before={"clean": 1.0}, after={"clean": 1.0, "attacks": {"pgd": {"accuracy": 0.5}}})
+    )
+    rows = {row.name: (row.cells, row.change) for row in sections[0].rows}
+    assert rows["under pgd"] == (("–", "50.00 %"), "")
+
+
+def test_what_nobody_measured_has_no_section() -> None:
+    assert [s.title for s in tables.headline(run(after={"clean": 0.9}))] == ["Accuracy"]
+
+
+def test_plain_warnings_get_a_name() -> None:
+    found = tables.warnings(
+        run(after={"clean": 1.0, "warnings": ["odd", {"check": "c", "share": 0.5}]})
+    )
+    assert found == [
+        ("slim, as shipped", "warning", "odd"),
+        ("slim, as shipped", "c", "share 0.5"),
+    ]
