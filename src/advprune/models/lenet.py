@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from advprune.models.parts import check_counts, check_widths
+from advprune.models.parts import Latent, check_counts, check_widths
 from advprune.models.registry import register
 
 
@@ -27,6 +27,12 @@ class LeNet5Caffe(nn.Module):
         ValueError: If an argument is out of range.
     """
 
+    latent = (
+        Latent("conv1", "relu1", "conv1"),
+        Latent("conv2", "relu2", "conv2"),
+        Latent("f1", "relu3", None),
+    )
+
     def __init__(
         self, in_channels: int = 1, classes: int = 10, widths: Sequence[int] = (20, 50, 500)
     ) -> None:
@@ -37,11 +43,12 @@ class LeNet5Caffe(nn.Module):
         self.conv2 = nn.Conv2d(widths[0], widths[1], 5)
         self.f1 = nn.Linear(widths[1] * 4 * 4, widths[2])
         self.f2 = nn.Linear(widths[2], classes)
+        self.relu1, self.relu2, self.relu3 = nn.ReLU(), nn.ReLU(), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (batch, in_channels, 28, 28) in [0, 1] to logits (batch, classes)."""
-        x = functional.max_pool2d(functional.relu(self.conv1(x)), 2)
-        x = functional.max_pool2d(functional.relu(self.conv2(x)), 2)
-        x = functional.relu(self.f1(torch.flatten(x, 1)))
+        x = functional.max_pool2d(self.relu1(self.conv1(x)), 2)
+        x = functional.max_pool2d(self.relu2(self.conv2(x)), 2)
+        x = self.relu3(self.f1(torch.flatten(x, 1)))
         logits: Tensor = self.f2(x)
         return logits

@@ -2,11 +2,28 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 Normalization = str | Sequence[Sequence[float]]
+
+
+class Latent(NamedTuple):
+    """A place at which the method's paper records a latent feature.
+
+    A model may name its places in an attribute `latent`; elsewhere features are taken at the gates.
+
+    Attributes:
+        name: Of the feature, in tables.
+        module: Qualified name of the module whose output it is.
+        gate: Group whose gate multiplies it, or None.
+    """
+
+    name: str
+    module: str
+    gate: str | None
 
 
 class Normalize(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from advprune.models.parts import Normalization, check_counts, first_layer, scaled
+from advprune.models.parts import Latent, Normalization, check_counts, first_layer, scaled
 from advprune.models.registry import register
 
 # Each stage ends in a pool; its numbers are (channels, dropout before the next convolution).
@@ -61,6 +61,7 @@ class VGG16(nn.Module):
             nn.Dropout(head_dropout),
             nn.Linear(hidden, classes),
         )
+        self.latent = _latent(self.features)
         self.apply(_glorot_uniform)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,6 +80,16 @@ def _features(in_channels: int, width: float) -> nn.Sequential:
             in_channels = channels
         layers += [*_block(in_channels, channels), nn.MaxPool2d(2)]
     return nn.Sequential(*layers)
+
+
+def _latent(features: nn.Sequential) -> tuple[Latent, ...]:
+    """The gated ReLU of each block, then the head's first layer before and after batch norm."""
+    blocks = [number for number, layer in enumerate(features) if isinstance(layer, nn.Conv2d)]
+    return (
+        *(Latent(f"features.{n}", f"features.{n + 2}", f"features.{n}") for n in blocks),
+        Latent("head.1", "head.1", None),
+        Latent("head.3", "head.3", None),
+    )
 
 
 def _block(in_channels: int, channels: int) -> tuple[nn.Module, nn.Module, nn.Module]:

@@ -40,7 +40,7 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
     drop_gates(cut.network)
     cut.refresh(gated.expected().detach())
     selected = cut.select_inputs()
-    network = cut.network.requires_grad_(True)  # noqa: FBT003
+    network = cut.network.requires_grad_(True)
     _describe(network, selected)
     _compare(gated, network, example_input)
     return network.train(gated.training)

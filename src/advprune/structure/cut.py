@@ -25,7 +25,7 @@ class CutNetwork:
         self._structure = structure
         self._keep = keep
         self._kept = structure.kept_indices(keep)
-        self.network = copy.deepcopy(model).eval().requires_grad_(False)  # noqa: FBT003
+        self.network = copy.deepcopy(model).eval().requires_grad_(False)
         resize(self.network, self._kept)
 
     def refresh(self, values: Tensor) -> nn.Module:

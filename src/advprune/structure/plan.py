@@ -170,9 +170,11 @@ class Structure:
             own = torch.arange(start, start + count)
             layers[name] = replace(layers[name], inputs=(*layers[name].inputs, own))
             start += count
-        return Structure(groups, layers, self.slices)._moved_fixed(fixed, start)
+        return Structure(groups, layers, self.slices).with_fixed_moved(fixed, start)
 
-    def _moved_fixed(self, old: int, new: int) -> "Structure":
+    def with_fixed_moved(self, old: int, new: int) -> "Structure":
+        """Returns the structure with another number for what always stays."""
+
         def moved(units: Tensor) -> Tensor:
             return torch.where(units == old, torch.full_like(units, new), units)
 

@@ -78,7 +78,7 @@ class Flow:
         return labels
 
     def channels(self, node: Node, dim: int = 1) -> Tensor:
-        """Returns the units along a dimension of the first argument, which must be alike elsewhere."""
+        """Returns the units along a dimension of the first argument; they vary along no other."""
         ids = along(self.of(node), dim)
         if ids is None:
             raise refusal(node, "it mixes positions that belong to different units")
