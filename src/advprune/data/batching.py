@@ -56,7 +56,8 @@ def _epoch(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     number = len(images)
     order = torch.randperm(number, generator=generator) if shuffle else torch.arange(number)
-    for chosen in order[: number // size * size if drop_last else number].split(size):
+    used = number // size * size if drop_last else number
+    for chosen in torch.split(order[:used], size) if used else ():
         x = as_float(images.x[chosen])
         if augment is not None and generator is not None:
             x = augment(x, generator)
@@ -111,7 +112,7 @@ def iterate(data: Data, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _pairs(x: Tensor, y: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    yield from zip(x.split(size), y.split(size), strict=True)
+    yield from zip(torch.split(x, size), torch.split(y, size), strict=True)
 
 
 def _loaded(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,5 +1,7 @@
 """The 1,797 handwritten digits of 8x8 that come with scikit-learn (UCI, Alpaydin, Kaynak 1998)."""
 
+from dataclasses import replace
+
 import torch
 
 from advprune.data.images import Images
@@ -20,4 +22,7 @@ def read() -> dict[str, Images]:
     y = torch.from_numpy(bunch.target).long()
     images = Images(x, y, tuple(str(name) for name in bunch.target_names), "digits")
     train, test = stratified(y, TEST_IMAGES, seed=0)
-    return {"train": images.subset(train), "test": images.subset(test)}
+    return {
+        "train": replace(images.subset(train), name="digits train"),
+        "test": replace(images.subset(test), name="digits test"),
+    }

@@ -66,9 +66,11 @@ def _dataset(path: str | Path, config: str | None) -> Mapping[str, Any]:
             found: Mapping[str, Any] = datasets.load_from_disk(str(path))
         else:
             found = datasets.load_dataset(os.fspath(path), config)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except OSError as error:
         where = "The folder" if local else "Neither a local folder nor the hub"
         raise FileNotFoundError(f"{where} gives no data set {str(path)!r}: {error}") from error
+    except (ValueError, datasets.exceptions.DatasetsError) as error:
+        raise ValueError(f"The data set {str(path)!r} cannot be read: {error}") from error
     return found
 
 

@@ -55,7 +55,7 @@ class Images:
         digest = hashlib.sha256()
         for tensor in (self.x, self.y):
             digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(memoryview(tensor.contiguous().numpy()))
+            digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
 
 

@@ -1,6 +1,7 @@
 """Data sets by name, with the validation images held out of the training images."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,10 @@ def load(
     check_arguments(f"Data set {name!r}", read, arguments)
     parts = read(**arguments)
     if "validation" not in parts:
-        kept, held_out = stratified(parts["train"].y, _count(validation, parts["train"]), seed)
         train = parts["train"]
-        parts = {**parts, "train": train.subset(kept), "validation": train.subset(held_out)}
+        kept, held_out = stratified(train.y, _count(validation, train), seed)
+        parts["validation"] = replace(train.subset(held_out), name=f"{train.name}, held out")
+        parts["train"] = train.subset(kept)
     _check_classes(parts["train"])
     return Splits(parts["train"], parts["validation"], parts["test"])
 
