@@ -10,9 +10,16 @@ from advprune.data import huggingface
 CIFAR = Path(__file__).parents[3] / "shared/data/cifar10/plain_text"
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets  # type: ignore[import-untyped]
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
 def rows(split: str, **columns: Any) -> Any:
     """Give a data set of two grey pictures as the library would."""
-    import datasets  # type: ignore[import-untyped]
+    import datasets
 
     shade = {"train": 10, "validation": 20, "test": 30}[split]
     features = datasets.Features(
@@ -89,9 +96,12 @@ def test_a_row_without_an_image_is_named(tmp_path: Path) -> None:
         huggingface.read(folder)
 
 
-def test_a_missing_folder_is_named() -> None:
-    with pytest.raises(FileNotFoundError, match=r"No folder ./nowhere: it should hold"):
-        huggingface.read("./nowhere")
+@pytest.mark.parametrize(
+    "path", ["./nowhere", "/nowhere", "~/nowhere", "data/pets/nowhere", Path("nowhere")]
+)
+def test_a_missing_folder_is_named_and_not_looked_for_on_the_hub(path: str | Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"No folder .*nowhere: it should hold"):
+        huggingface.read(path)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -109,12 +119,9 @@ def test_a_missing_library_is_told_with_the_extra_that_brings_it(
 
 
 @pytest.mark.skipif(not CIFAR.is_dir(), reason=f"no CIFAR-10 in {CIFAR}")
-def test_a_folder_of_parquet_files_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_parquet_files_is_found(tmp_path: Path) -> None:
     import datasets
 
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     (file,) = CIFAR.glob("test-*.parquet")
     small = datasets.Dataset.from_parquet(str(file)).take(20)
     for split in ("train", "test"):

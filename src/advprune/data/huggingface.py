@@ -59,7 +59,7 @@ def _dataset(path: str | Path, config: str | None) -> Mapping[str, Any]:
             "Hugging Face data sets need the extra: pip install 'advprune[huggingface]'."
         ) from error
     local = Path(path).is_dir()
-    if not local and (isinstance(path, Path) or str(path).startswith((".", "/", "~"))):
+    if not local and not _may_be_on_the_hub(path):
         raise FileNotFoundError(f"No folder {path}: it should hold a Hugging Face data set.")
     try:
         if (Path(path) / "dataset_dict.json").is_file():
@@ -72,6 +72,15 @@ def _dataset(path: str | Path, config: str | None) -> Mapping[str, Any]:
     except (ValueError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(f"The data set {str(path)!r} cannot be read: {error}") from error
     return found
+
+
+def _may_be_on_the_hub(path: str | Path) -> bool:
+    """Whether ``path`` can be NAME or OWNER/NAME, rather than a mistyped folder."""
+    return (
+        isinstance(path, str)
+        and not path.startswith((".", "/", "~"))
+        and len(Path(path).parts) <= 2
+    )
 
 
 def _splits(found: Mapping[str, Any], name: str) -> dict[str, Any]:
