@@ -1,0 +1,97 @@
+"""Adversarial neural pruning: networks that are robust to attacks and small enough to ship.
+
+Names are imported when they are first used, so that ``import advprune`` does not wait for torch.
+"""
+
+import importlib
+import importlib.metadata
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from advprune import attacks, data, models, recipes, report
+    from advprune.evaluation import Cost, Result, cost, curve, evaluate
+    from advprune.gates import GatedModel, gate
+    from advprune.pruning import SlimError, slim
+    from advprune.shipping import load, save
+    from advprune.structure import UnsupportedOperatorError, recalibrate
+    from advprune.threat import ThreatModel
+    from advprune.vulnerability import Vulnerability, vulnerability, vulnerability_over
+
+__version__ = importlib.metadata.version("advprune")
+
+_HOMES = {
+    "Cost": "evaluation",
+    "GatedModel": "gates",
+    "Result": "evaluation",
+    "SlimError": "pruning",
+    "ThreatModel": "threat",
+    "UnsupportedOperatorError": "structure",
+    "Vulnerability": "vulnerability",
+    "cost": "evaluation",
+    "curve": "evaluation",
+    "evaluate": "evaluation",
+    "gate": "gates",
+    "load": "shipping",
+    "recalibrate": "structure",
+    "save": "shipping",
+    "slim": "pruning",
+    "vulnerability": "vulnerability",
+    "vulnerability_over": "vulnerability",
+}
+_MODULES = ("attacks", "data", "models", "recipes", "report")
+
+__all__ = [
+    "Cost",
+    "GatedModel",
+    "Result",
+    "SlimError",
+    "ThreatModel",
+    "UnsupportedOperatorError",
+    "Vulnerability",
+    "__version__",
+    "attacks",
+    "cost",
+    "curve",
+    "data",
+    "evaluate",
+    "gate",
+    "load",
+    "models",
+    "recalibrate",
+    "recipes",
+    "report",
+    "save",
+    "slim",
+    "vulnerability",
+    "vulnerability_over",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"advprune.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'advprune' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"advprune.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class _Package(ModuleType):
+    """A package whose function ``vulnerability`` is not hidden by the module that defines it.
+
+    Python binds a module to its package whenever anything imports it.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        hides = isinstance(value, ModuleType) and name in _HOMES
+        super().__setattr__(name, getattr(value, name) if hides else value)
+
+
+sys.modules[__name__].__class__ = _Package
