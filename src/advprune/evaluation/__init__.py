@@ -1,6 +1,25 @@
 """What a network is worth: suites of attacks, checks of the figures, cost."""
 
 from advprune.evaluation.cost import Cost, cost
+from advprune.evaluation.curve import Curve, curve
 from advprune.evaluation.environment import environment
+from advprune.evaluation.evaluate import evaluate
+from advprune.evaluation.result import AttackFigure, Finding, Result, interval, write_json
+from advprune.evaluation.sample import model_hash
+from advprune.evaluation.suites import SUITES
 
-__all__ = ["Cost", "cost", "environment"]
+__all__ = [
+    "SUITES",
+    "AttackFigure",
+    "Cost",
+    "Curve",
+    "Finding",
+    "Result",
+    "cost",
+    "curve",
+    "environment",
+    "evaluate",
+    "interval",
+    "model_hash",
+    "write_json",
+]

@@ -1,0 +1,133 @@
+"""One attack on one model, over any rows of a sample."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from advprune.attacks import Attack
+from advprune.evaluation.sample import Sample
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The model on trial and the examples it is tried on.
+
+    Attributes:
+        model: The model, in evaluation mode.
+        sample: The examples.
+        batch_size: Images a batch, of attacks and classification.
+        seed: Seed of all noise.
+    """
+
+    model: nn.Module
+    sample: Sample
+    batch_size: int
+    seed: int
+
+    def rows(self) -> Tensor:
+        """All rows of the sample, (examples,)."""
+        return torch.arange(len(self.sample))
+
+    def first_batch(self) -> tuple[Tensor, Tensor]:
+        """The sample's first images and classes, where the model is."""
+        x, y = (part[: self.batch_size] for part in (self.sample.x, self.sample.y))
+        return x.to(device_of(self.model)), y.to(device_of(self.model))
+
+    def right(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Which of these images, standing for those rows of the sample, the model gets right."""
+        device = device_of(self.model)
+        with torch.no_grad():
+            answers = [
+                self.model(part.to(device)).argmax(1).cpu() for part in _parts(x, self.batch_size)
+            ]
+        return torch.cat([rows[:0], *answers]) == self.sample.y[rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What one attack did.
+
+    Attributes:
+        rows: Rows of the sample that it met, (rows,).
+        right: Which of them the model on trial still gets right, (rows,) bool.
+        fooled: How many of them the attack itself says to have fooled the attacked network.
+        forward_passes: Images sent forward.
+        backward_passes: Images whose gradient was taken.
+        seconds: Time it took.
+    """
+
+    rows: Tensor
+    right: Tensor
+    fooled: int
+    forward_passes: int
+    backward_passes: int
+    seconds: float
+
+    def right_in(self, before: Tensor) -> Tensor:
+        """Which examples of the sample stay right of those that were before, (examples,) bool."""
+        return before.scatter(0, self.rows, before[self.rows] & self.right)
+
+
+def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows: Tensor) -> Attempt:
+    """Attack a network on some rows of the sample, packed into full batches.
+
+    Args:
+        target: The model on trial and its sample.
+        name: The attack's name, shown in the progress line; its noise depends on it.
+        attack: The attack.
+        network: Whose gradients are used: the model itself, or for transfer another.
+        rows: Rows of the sample, (rows,).
+
+    Returns:
+        What the model on trial makes of the stored images, and what the attack cost.
+    """
+    start = time.perf_counter()
+    device = device_of(network)
+    generator = torch.Generator(device).manual_seed(_seed(target.seed, name))
+    attacked = torch.empty_like(target.sample.x[rows])
+    fooled = forward = backward = done = 0
+    with _progress(name, len(rows)) as advance:
+        for part in _parts(rows, target.batch_size):
+            x, y = target.sample.x[part].to(device), target.sample.y[part].to(device)
+            found = attack.run(network, x, y, generator=generator)
+            attacked[done : done + len(part)] = found.x_adv.cpu()
+            done += len(part)
+            fooled += int(found.fooled.sum())
+            forward += found.forward_passes
+            backward += found.backward_passes
+            advance(len(part))
+    right = target.right(attacked, rows)
+    return Attempt(rows, right, fooled, forward, backward, time.perf_counter() - start)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's tensors are; the CPU for one without any."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def _parts(tensor: Tensor, size: int) -> Iterator[Tensor]:
+    return (tensor[start : start + size] for start in range(0, len(tensor), size))
+
+
+def _seed(seed: int, name: str) -> int:
+    """A seed of its own for each attack, so that two attacks do not start from the same noise."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
+
+
+@contextmanager
+def _progress(name: str, examples: int) -> Iterator[Callable[[int], None]]:
+    """A line with the time left, on a terminal only; gives the function that moves it on."""
+    console = Console(stderr=True)
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
+        task = progress.add_task(name, total=examples)
+        yield lambda count: progress.advance(task, count)

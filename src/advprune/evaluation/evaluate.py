@@ -1,0 +1,133 @@
+"""A model against a suite of attacks."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from torch import Tensor, nn
+
+from advprune.attacks import evaluating
+from advprune.choices import choose
+from advprune.data import Data
+from advprune.evaluation.attempt import Attempt, Target, attempt
+from advprune.evaluation.checks import check_attacks, check_model
+from advprune.evaluation.environment import environment
+from advprune.evaluation.result import AttackFigure, Result, interval
+from advprune.evaluation.sample import gather, model_hash
+from advprune.evaluation.suites import SUITES, Trial, transfer
+from advprune.threat import ThreatModel
+
+Sources = Sequence[nn.Module] | Mapping[str, nn.Module]
+
+
+def evaluate(
+    model: nn.Module,
+    data: Data,
+    threat: ThreatModel,
+    suite: str = "quick",
+    sources: Sources = (),
+    *,
+    seed: int = 0,
+    batch_size: int = 128,
+    subset: int | None = None,
+) -> Result:
+    """Attack a model on a whole data set and say what is left of its accuracy.
+
+    The model is attacked in evaluation mode and float32, and is left as it was. Images and attacked
+    images of the whole data set are held in memory.
+
+    Args:
+        model: Classifier of images in [0, 1] to logits.
+        data: Images, an (images, labels) pair, a loader of such pairs, or a data set's name, whose
+            test images are taken.
+        threat: What the attacker may do.
+        suite: "quick" (seconds), "paper" (PGD-40 as published) or "strong" (PGD-40 with 10
+            restarts, cross-entropy and margin).
+        sources: Other networks whose attacked images are tried on the model as well, by name or
+            in a sequence.
+        seed: Seed of all noise and of the subset.
+        batch_size: Images a batch. An example's noise does not depend on it.
+        subset: Number of examples to draw, classes keeping their shares; None takes all.
+
+    Returns:
+        The figures with all that they rest on.
+
+    Raises:
+        ValueError: If a setting is impossible, an image lies outside the threat's bounds, or the
+            model does not answer with logits.
+    """
+    started = time.perf_counter()
+    trials = choose("suite", suite, SUITES)(threat)
+    networks = dict.fromkeys(trials, model)
+    for name, source in _named(sources).items():
+        trials[name], networks[name] = transfer(threat), source
+    sample = gather(data, batch_size, subset=subset, seed=seed)
+    threat.check_images(sample.x)
+    target = Target(model, sample, batch_size, seed)
+    with evaluating(model):
+        right = target.right(sample.x, target.rows())
+        attempts, survivors = _run(target, trials, networks, right)
+        warnings = list(check_model(model, *target.first_batch()))
+    broken = {name: right & ~made.right_in(right) for name, made in attempts.items()}
+    warnings += check_attacks(trials, broken)
+    examples = len(sample)
+    return Result(
+        clean=_share(right),
+        robust=_share(survivors),
+        clean_interval=interval(int(right.sum()), examples),
+        robust_interval=interval(int(survivors.sum()), examples),
+        attacks={name: _figure(trials[name], attempts[name], examples) for name in trials},
+        warnings=tuple(warnings),
+        survivors=survivors,
+        indices=sample.indices,
+        suite=suite,
+        threat=asdict(threat),
+        seed=seed,
+        batch_size=batch_size,
+        examples=examples,
+        data_examples=sample.whole,
+        data_hash=sample.hash,
+        model_hash=model_hash(model),
+        environment=environment(),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _run(
+    target: Target,
+    trials: Mapping[str, Trial],
+    networks: Mapping[str, nn.Module],
+    right: Tensor,
+) -> tuple[dict[str, Attempt], Tensor]:
+    """Each attack in turn, and which examples were right before and after all of them."""
+    attempts: dict[str, Attempt] = {}
+    survivors = right.clone()
+    for name, trial in trials.items():
+        rows = target.rows() if trial.alone else survivors.nonzero().squeeze(1)
+        attempts[name] = attempt(target, name, trial.attack, networks[name], rows)
+        survivors &= attempts[name].right_in(survivors)
+    return attempts, survivors
+
+
+def _figure(trial: Trial, made: Attempt, examples: int) -> AttackFigure:
+    counted = None if trial.kind == "transfer" else (len(made.rows) - made.fooled) / examples
+    return AttackFigure(
+        accuracy=made.right.sum().item() / examples,
+        alone=trial.alone,
+        accuracy_by_attack=counted,
+        examples=len(made.rows),
+        budget=trial.attack.describe(),
+        forward_passes=made.forward_passes,
+        backward_passes=made.backward_passes,
+        seconds=made.seconds,
+    )
+
+
+def _named(sources: Sources) -> dict[str, nn.Module]:
+    if isinstance(sources, Mapping):
+        return {f"transfer:{name}": source for name, source in sources.items()}
+    return {f"transfer:{number}": source for number, source in enumerate(sources)}
+
+
+def _share(chosen: Tensor) -> float:
+    return chosen.sum().item() / len(chosen)

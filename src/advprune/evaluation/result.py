@@ -1,0 +1,193 @@
+"""What an evaluation found, and what it rests on."""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console, Group
+from rich.table import Table
+from scipy.special import betaincinv  # type: ignore[import-untyped]
+from torch import Tensor
+
+SCHEMA = 1
+"""Version of the JSON that `Result.to_dict` gives."""
+
+
+@dataclass(frozen=True)
+class AttackFigure:
+    """What one attack left.
+
+    Attributes:
+        accuracy: Share of all examples that the model still gets right on the images of this
+            attack, by one more classification of the stored images. Examples that the attack did
+            not meet, broken already, count as wrong.
+        alone: Whether it met every example, so that the accuracy is its own; otherwise it is that
+            after this attack and those before it.
+        accuracy_by_attack: The same share by the attack's own count; None where it did not look at
+            this model (transfer) or did not count.
+        examples: Examples that it met.
+        budget: Every setting of the attack.
+        forward_passes: Images sent forward through the attacked model.
+        backward_passes: Images whose gradient was taken.
+        seconds: Time it took.
+    """
+
+    accuracy: float
+    alone: bool
+    accuracy_by_attack: float | None
+    examples: int
+    budget: dict[str, object]
+    forward_passes: int
+    backward_passes: int
+    seconds: float
+
+    @property
+    def counts_differ(self) -> bool:
+        """Whether the attack counted otherwise than the classification of its stored images."""
+        return self.accuracy_by_attack not in (None, self.accuracy)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sign that a figure is not what it seems.
+
+    Attributes:
+        name: Which check.
+        figure: What was measured.
+        threshold: What it exceeds.
+        text: What it means and what to do.
+    """
+
+    name: str
+    figure: float
+    threshold: float
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.figure:.4g} exceeds {self.threshold:.4g}. {self.text}"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a suite of attacks left of a model's accuracy.
+
+    Attributes:
+        clean: Accuracy on the given images.
+        robust: Share of the examples that are right before and after every attack: the worst case
+            of each example over all attacks. An upper bound on what stronger attacks leave.
+        clean_interval: Exact 95 % interval (Clopper and Pearson) of `clean`.
+        robust_interval: The same of `robust`.
+        attacks: What each attack left, by name, in the order they ran.
+        warnings: Signs that the figures are not what they seem; none found is no proof.
+        survivors: Which examples are right before and after every attack, (examples,) bool.
+        indices: Where each example stands in the data set, (examples,).
+        suite: Name of the suite.
+        threat: Norm, radius and bounds.
+        seed: Seed of all noise and of the subset.
+        batch_size: Images a batch, of the attacks and of the classification.
+        examples: Examples judged.
+        data_examples: Examples in the data set.
+        data_hash: SHA-256 of the judged images and labels.
+        model_hash: SHA-256 of the model's parameters and buffers.
+        environment: Versions, processor, threads, commit.
+        seconds: Time of the whole evaluation.
+    """
+
+    clean: float
+    robust: float
+    clean_interval: tuple[float, float]
+    robust_interval: tuple[float, float]
+    attacks: dict[str, AttackFigure]
+    warnings: tuple[Finding, ...]
+    survivors: Tensor
+    indices: Tensor
+    suite: str
+    threat: dict[str, Any]
+    seed: int
+    batch_size: int
+    examples: int
+    data_examples: int
+    data_hash: str
+    model_hash: str
+    environment: dict[str, Any]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values.
+
+        `survivors` is a string of hex digits: the examples' bits, eight a byte, the first example
+        in the highest bit. `indices` are there only for a part of the data set.
+        """
+        content = asdict(self)
+        content["survivors"] = np.packbits(self.survivors.numpy()).tobytes().hex()
+        whole = self.examples == self.data_examples
+        content["indices"] = None if whole else self.indices.tolist()
+        return {"schema": SCHEMA, **content}
+
+    def to_json(self, path: str | Path) -> Path:
+        """Write everything to a JSON file, whole or not at all."""
+        return write_json(path, self.to_dict())
+
+    def __str__(self) -> str:
+        console = Console(width=100, no_color=True)
+        with console.capture() as text:
+            console.print(self.__rich__())
+        return text.get()
+
+    def __rich__(self) -> Group:
+        """The table that a terminal shows."""
+        return Group(self._table(), *(f"warning  {finding}" for finding in self.warnings))
+
+    def _table(self) -> Table:
+        threat = f"{self.threat['norm']} eps {self.threat['eps']:.4g}"
+        table = Table(title=f"{self.suite}, {threat}, {self.examples} examples, seed {self.seed}")
+        for heading in ("images", "accuracy %", "meaning"):
+            table.add_column(heading, justify="right" if heading == "accuracy %" else "left")
+        table.add_row("clean", _percent(self.clean), _interval_text(self.clean_interval))
+        for name, figure in self.attacks.items():
+            table.add_row(name, _percent(figure.accuracy), _meaning(figure))
+        worst = f"each example's worst case; {_interval_text(self.robust_interval)}"
+        table.add_row("all attacks", _percent(self.robust), worst)
+        return table
+
+
+def interval(successes: int, trials: int) -> tuple[float, float]:
+    """Exact 95 % interval of a share (Clopper and Pearson, 1934)."""
+    failures = trials - successes
+    low = betaincinv(successes, failures + 1, 0.025) if successes else 0.0
+    high = betaincinv(successes + 1, failures, 0.975) if failures else 1.0
+    return float(low), float(high)
+
+
+def write_json(path: str | Path, content: Any) -> Path:
+    """Write JSON to a file that is there whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as draft:
+        draft.write(text)
+        draft.flush()
+        os.fsync(draft.fileno())
+    Path(draft.name).replace(path)
+    return path
+
+
+def _meaning(figure: AttackFigure) -> str:
+    met = "this attack alone" if figure.alone else "on the survivors so far"
+    if figure.counts_differ:
+        met += f"; {_percent(figure.accuracy_by_attack or 0.0)} by its own count"
+    return met
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _interval_text(bounds: tuple[float, float]) -> str:
+    return f"95 % interval {_percent(bounds[0])} to {_percent(bounds[1])}"
