@@ -81,7 +81,7 @@ def check_batch(x: Tensor, y: Tensor, name: str) -> tuple[Tensor, Tensor]:
             no class indices (batch,); the message names the cure.
     """
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
-        raise ValueError(  # noqa: TRY004 - wrong data like any other
+        raise ValueError(
             f"{name}: must give tensors (images, labels), got {type(x).__name__} and"
             f" {type(y).__name__}."
         )

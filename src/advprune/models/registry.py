@@ -54,7 +54,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
     architecture = {"name": name, "arguments": _as_json(name, arguments)}
     model = factory(**arguments)
     if not isinstance(model, nn.Module):
-        raise ValueError(  # noqa: TRY004 - a bad setting like any other
+        raise ValueError(
             f"{name!r} must return a torch.nn.Module, got {type(model).__name__}."
         )
     model.architecture = architecture  # type: ignore[assignment]  # torch types tensors only
@@ -81,7 +81,7 @@ def _imported(name: str) -> Factory:
             ) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
-        raise ValueError(  # noqa: TRY004
+        raise ValueError(
             f"Model {name!r}: {module_name!r} has no callable named {attribute!r}."
         )
     return factory  # type: ignore[no-any-return]
