@@ -1,6 +1,6 @@
 """The command line. Heavy libraries are imported inside the commands: ``--help`` is quick."""
 
-import datetime
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,11 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="advprune", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
-def main(debug: bool) -> None:  # noqa: ARG001 - read by _Commands
+def main(debug: bool) -> None:
     """Make image classifiers robust to adversarial attacks and physically small."""
 
 
-@main.command()
+@main.command(short_help="From data to a small robust model and its report.")
 @click.argument("recipe")
 @click.option(
     "--set",
@@ -131,7 +131,7 @@ RUNS = Path("runs")
 
 
 def _new_run(name: str) -> Path:
-    return RUNS / f"{name}-{datetime.datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    return RUNS / f"{name}-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}"
 
 
 def _latest_run(name: str) -> Path:
