@@ -133,7 +133,7 @@ class ThreatModel:
             direction, order = torch.erfinv(symmetric), 2
         else:
             direction, order = -symmetric.sign() * torch.log1p(-symmetric.abs()), 1
-        length = torch.linalg.vector_norm(direction, ord=order, dim=1, keepdim=True)
+        length = _norm(direction, order)
         distance = self.eps * noise[:, -1:] ** (1 / max(direction.shape[1], 1))
         return self.project(x + (direction * (distance / length)).view_as(x), x)
 
@@ -157,8 +157,7 @@ class ThreatModel:
             return gradient.sign()
         flat = gradient.flatten(1)
         if self.norm == "l2":
-            length = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-            return (flat / length.clamp(min=torch.finfo(flat.dtype).tiny)).view_as(gradient)
+            return (flat / _norm(flat, 2)).view_as(gradient)
         if x_adv is not None:
             low, high = self.bounds
             current = x_adv.flatten(1)
@@ -175,7 +174,8 @@ class ThreatModel:
         if self.norm == "linf":
             return delta.abs().amax(1) if delta.shape[1] else delta.sum(1)
         order = 2 if self.norm == "l2" else 1
-        return torch.linalg.vector_norm(delta, ord=order, dim=1, dtype=torch.float64).to(x.dtype)
+        norm: Tensor = torch.linalg.vector_norm(delta, ord=order, dim=1, dtype=torch.float64)
+        return norm.to(x.dtype)
 
     def audit(self, x_adv: Tensor, x: Tensor) -> None:
         """Check that images obey the threat, within `TOLERANCE`.
@@ -250,9 +250,14 @@ def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
+def _norm(vectors: Tensor, order: int) -> Tensor:
+    """Norms of the rows, (rows, 1), never 0, so that one can divide by them."""
+    norm: Tensor = torch.linalg.vector_norm(vectors, ord=order, dim=1, keepdim=True)
+    return norm.clamp(min=torch.finfo(norm.dtype).tiny)
+
+
 def _onto_l2_ball(delta: Tensor, radius: float) -> Tensor:
-    length = torch.linalg.vector_norm(delta, dim=1, keepdim=True)
-    return delta * (radius / length.clamp(min=torch.finfo(delta.dtype).tiny)).clamp(max=1)
+    return delta * (radius / _norm(delta, 2)).clamp(max=1)
 
 
 def _onto_l1_ball(delta: Tensor, radius: float) -> Tensor:

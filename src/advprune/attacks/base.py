@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.attacks.context import evaluating
-from advprune.attacks.losses import Loss, find_loss
+from advprune.attacks.losses import Loss, find_loss, targeted
 from advprune.attacks.victim import Victim
 from advprune.threat import ThreatModel
 
@@ -129,8 +129,9 @@ class Attack(ABC):
         _check_classes("y", y, x)
         if target is not None:
             _check_classes("target", target, x)
-        labels = y if target is None else target
-        victim = Victim(model, labels, target is not None, self.loss, self.precision)
+            victim = Victim(model, target, True, targeted(self.loss), self.precision)
+        else:
+            victim = Victim(model, y, False, self.loss, self.precision)
         with evaluating(model):
             x_adv, fooled, loss_per_step = self._search(victim, x, generator)
         self.threat.audit(x_adv, x)

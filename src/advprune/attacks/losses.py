@@ -60,5 +60,11 @@ def find_loss(loss: str | Loss) -> Loss:
 
 
 def targeted(loss: Loss) -> Loss:
-    """The loss that is large where the model answers what the attacker wants."""
+    """The loss that is large where the model answers what the attacker wants.
+
+    Raises:
+        ValueError: for `dlr`, whose gradient vanishes where the wanted logit is the third.
+    """
+    if loss is dlr:
+        raise ValueError("loss='dlr' with a target; allowed are 'cross_entropy' and 'margin'")
     return lambda logits, wanted: -loss(logits, wanted)

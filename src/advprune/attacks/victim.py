@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from advprune.attacks.fast_gradient import fast_input_gradients
-from advprune.attacks.losses import Loss, targeted
+from advprune.attacks.losses import Loss
 
 
 @dataclass
 class Victim:
     """A model with the labels that an attack moves it away from, or towards.
 
-    `labels` are the true classes, or with `wanted` those that the attacker asks for. The counters
-    are in examples.
+    `labels` are the true classes, or with `wanted` those that the attacker asks for; `loss` is to
+    be maximised in both cases. The counters are in examples.
     """
 
     model: nn.Module
@@ -90,8 +90,7 @@ class Victim:
             )
 
     def _losses(self, logits: Tensor, rows: Tensor | slice) -> Tensor:
-        loss = targeted(self.loss) if self.wanted else self.loss
-        return loss(logits, self.labels[rows])
+        return self.loss(logits, self.labels[rows])
 
     def _fooled(self, logits: Tensor, rows: Tensor | slice) -> Tensor:
         return (logits.argmax(1) == self.labels[rows]) == self.wanted
