@@ -53,16 +53,17 @@ def save(model: nn.Module, folder: str | Path, **metadata: Any) -> Path:
     if reserved := metadata.keys() & {"format", "architecture", "weights", "tensors"}:
         raise ValueError(f"metadata {sorted(reserved)}: these keys are the manifest's own")
     architecture = _architecture(model)
-    state = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    state = _tensors(model)
+    weights = safetensors.torch.save(state)
     facts = {key: plain(key, value) for key, value in metadata.items()}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         draft = Path(temporary) / "new"
         draft.mkdir()
-        safetensors.torch.save_file(_contiguous(state), draft / WEIGHTS)
+        (draft / WEIGHTS).write_bytes(weights)
         manifest = Manifest(
             architecture=architecture,
-            weights=File(name=WEIGHTS, sha256=sha256((draft / WEIGHTS).read_bytes())),
+            weights=File(name=WEIGHTS, sha256=sha256(weights)),
             tensors=_facts(state),
             **facts,
         )
@@ -122,7 +123,7 @@ def _read_weights(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
 def _architecture(model: nn.Module) -> Architecture:
     described = getattr(model, "architecture", None)
     if not isinstance(described, Mapping):
-        raise ValueError(  # noqa: TRY004 - a bad setting like any other
+        raise ValueError(
             f"{type(model).__name__} does not say how to build it: only networks made by "
             "advprune.models.build can be saved, by a registered name or by "
             "'package.module:callable', and what slim made of them"
@@ -151,8 +152,12 @@ def _check_equal(model: nn.Module, rebuilt: nn.Module, input_shape: list[int] | 
             raise ValueError("the model reads back with other outputs than it was saved with")
 
 
-def _contiguous(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.contiguous() for name, tensor in state.items()}
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Copies without gaps or shared memory, which safetensors refuses."""
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
 
 
 def _facts(tensors: Mapping[str, Tensor]) -> dict[str, TensorFacts]:

@@ -54,7 +54,8 @@ def latency(
     """Time the forward passes of several networks in turns, so that drift meets all alike.
 
     Args:
-        models: The networks by name; each runs in evaluation mode and gets its mode back.
+        models: The networks by name, on the CPU; each runs in evaluation mode and gets its mode
+            back.
         example_input: (batch, channels, height, width), any batch size; its images are repeated.
         batch_size: Images a pass.
         threads: Threads for torch meanwhile; the number from before is restored.
