@@ -1,0 +1,146 @@
+"""One epoch: its steps, and what happens at its border."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from torch import Tensor
+
+from advprune import data
+from advprune.gates import GatedModel
+from advprune.structure import recalibrate
+from advprune.training import average, phases, snapshot, step, validation
+from advprune.training.interrupt import Interrupted
+from advprune.training.progress import Advance
+from advprune.training.state import Best, Run, Size, State, validation_seed
+from advprune.training.validation import Accuracy
+
+Row = dict[str, str | int | float]
+
+
+def train(run: Run, state: State, stop_asked: Callable[[], bool], advance: Advance) -> None:
+    """Takes the steps of the epoch that are still to be taken.
+
+    Raises:
+        Interrupted: A stop was asked for; the checkpoint is written.
+    """
+    phase, every = state.phase(run), run.settings.checkpoint_every
+    state.model.train()
+    for x, y in _batches(run, state):
+        step.take(run, state, x.to(run.fabric.device), y.to(run.fabric.device))
+        advance(phase.name, state.sums, state.position.step)
+        if stop_asked():
+            snapshot.save(run, state)
+            raise Interrupted(f"stopped in {run.out} after step {state.position.total}")
+        if every is not None and state.position.step % every == 0:
+            snapshot.save(run, state)
+
+
+def close(run: Run, state: State) -> Row:
+    """Ends the epoch: removes dead units, validates, keeps the best network.
+
+    Returns:
+        The epoch's row for the logs.
+    """
+    row = _row(run, state)
+    state.sums = {}
+    state.position.epoch, state.position.step = state.position.epoch + 1, 0
+    state.order_at_start = state.order.get_state()
+    phases.drop_idle(run, state)
+    if _is_last_epoch(run, state):
+        phases.finish(run, state)
+    row |= _sized(state)
+    if _is_validated(run, state):
+        accuracy = _validated(run, state)
+        row |= {"validation_clean": accuracy.clean, "validation_robust": accuracy.robust}
+    if _is_folded_next(run, state):
+        snapshot.save_model(run, state, snapshot.FOLDED)
+    state.clock.tick()
+    row["seconds"] = state.clock.epoch
+    state.clock.epoch = 0.0
+    return row
+
+
+def _batches(run: Run, state: State) -> Iterator[tuple[Tensor, Tensor]]:
+    """The epoch's batches, without those that were trained on before a resume."""
+    state.order.set_state(state.order_at_start)
+    augment = run.settings.augment
+    images = data.batches(
+        run.splits.train,
+        run.settings.batch_size,
+        generator=state.order,
+        shuffle=True,
+        augment=None if augment == "none" else augment,
+    )
+    return islice(images, state.position.step, run.steps_per_epoch)
+
+
+def _row(run: Run, state: State) -> Row:
+    phase = state.phase(run)
+    steps = state.position.step
+    row: Row = {"phase": phase.name, "epoch": state.position.epoch + 1}
+    row["step"] = state.position.total
+    row |= {name: float(total) / steps for name, total in state.sums.items()}
+    row["learning_rate"] = phase.learning_rate * step.rate(run, state)
+    if "adversarial_loss" in row:
+        row["eps"] = step.eps(run, state)
+    if phase.budget is not None:
+        row["budget_multiplier"] = state.controller.multiplier
+    return row
+
+
+def _sized(state: State) -> Row:
+    """The size of the network; a slim one keeps that of the gated one it was folded from."""
+    if isinstance(state.model, GatedModel):
+        keep = state.model.keep()
+        state.size = Size(int(keep.sum()), state.model.structure.macs(keep))
+    if state.size is None:
+        return {}
+    return {"active_units": state.size.active_units, "macs": state.size.macs}
+
+
+def _validated(run: Run, state: State) -> Accuracy:
+    """Measures the network as it would ship, and keeps it when it is the best of the last phase."""
+    with average.applied(state.average, state.model):
+        recalibrate(state.model, phases.calibration(run))
+        accuracy = validation.measure(
+            state.shippable(),
+            _validation_images(run),
+            run.threat,
+            steps=run.settings.validation_attack_steps,
+            batch_size=run.settings.validation_batch_size,
+            seed=validation_seed(run, state),
+            device=run.fabric.device,
+        )
+        state.latest = accuracy.robust
+        if _is_best(run, state, accuracy):
+            snapshot.save_model(run, state, snapshot.BEST)
+            state.best = Best(accuracy.robust, state.position.total)
+    return accuracy
+
+
+def _validation_images(run: Run) -> data.Images:
+    count = run.settings.validation_examples
+    images = run.splits.validation
+    return images if count is None else images.subset(range(min(count, len(images))))
+
+
+def _is_last_epoch(run: Run, state: State) -> bool:
+    return state.position.epoch == state.phase(run).epochs
+
+
+def _is_validated(run: Run, state: State) -> bool:
+    due = state.position.epoch % run.settings.validation_every == 0
+    return due or _is_last_epoch(run, state)
+
+
+def _is_best(run: Run, state: State, accuracy: Accuracy) -> bool:
+    if state.position.phase + 1 < len(run.settings.phases) or not phases.at_budget(run, state):
+        return False
+    return state.best is None or accuracy.robust > state.best.robust
+
+
+def _is_folded_next(run: Run, state: State) -> bool:
+    following = run.settings.phases[state.position.phase + 1 :]
+    if not _is_last_epoch(run, state) or not following:
+        return False
+    return state.phase(run).on == "gated" and following[0].on == "slim"

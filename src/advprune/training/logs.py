@@ -1,0 +1,88 @@
+"""``metrics.csv`` and TensorBoard: one row an epoch, consistent also after a resume."""
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from torch.utils.tensorboard.writer import SummaryWriter
+
+COLUMNS = (
+    "phase",
+    "epoch",
+    "step",
+    "loss",
+    "clean_loss",
+    "adversarial_loss",
+    "kl",
+    "vulnerability",
+    "clean_accuracy",
+    "adversarial_accuracy",
+    "validation_clean",
+    "validation_robust",
+    "active_units",
+    "macs",
+    "budget_multiplier",
+    "learning_rate",
+    "eps",
+    "seconds",
+)
+
+Row = Mapping[str, str | int | float]
+
+
+class Logs:
+    """Writes rows to ``metrics.csv`` and ``tensorboard/`` of a run.
+
+    Args:
+        out: The run's folder.
+        after_step: Rows of later steps were logged by a run that was killed, and are dropped.
+    """
+
+    def __init__(self, out: Path, after_step: int) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        self._path = out / "metrics.csv"
+        _truncate(self._path, after_step)
+        self._board = SummaryWriter(out / "tensorboard", purge_step=after_step + 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._board.close()
+
+    def write(self, row: Row) -> None:
+        """Appends a row; columns that it lacks stay empty."""
+        with self._path.open("a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, COLUMNS).writerow(row)
+        for name, value in row.items():
+            if not isinstance(value, str):
+                self._board.add_scalar(name, value, int(row["step"]))
+
+
+def _truncate(path: Path, after_step: int) -> None:
+    rows: list[dict[str, str]] = []
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            # a line cut short by a kill has no step, or a step of which the epoch is run again
+            rows = [row for row in csv.DictReader(file) if _step(row) <= after_step]
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(unfinished, path)  # noqa: PTH105 - atomic on every system
+
+
+def _step(row: Mapping[str, str | None]) -> float:
+    try:
+        return int(row.get("step") or "")
+    except ValueError:
+        return float("inf")

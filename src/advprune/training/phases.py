@@ -1,0 +1,159 @@
+"""From one phase to the next: gating, settling on the budget, folding."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from advprune import data
+from advprune.gates import GatedModel, gate, remove, restore, settle
+from advprune.structure import recalibrate
+from advprune.training import average, optimisers
+from advprune.training.settings import Phase
+from advprune.training.state import Position, Run, State, equip, fresh, grouped, unit_weights
+
+_TOLERANCE = 1.02
+"""How far over its budget a network may be."""
+
+
+def shaped(
+    run: Run, stage: str, shape: Mapping[str, list[int]] | None, folded: Callable[[], nn.Module]
+) -> nn.Module:
+    """A network of the shape that a checkpoint was written in, its values still to be loaded.
+
+    Args:
+        run: What the run was given.
+        stage: ``"dense"``, ``"gated"`` or ``"slim"``.
+        shape: Units that a gated network still has.
+        folded: Loads the gated network that a slim one was folded from.
+    """
+    if stage == "dense":
+        return deepcopy(run.model)
+    if stage == "slim":
+        return _folded(run, folded())
+    gated = _gated(run, run.model)
+    restore(gated, shape or {})
+    return gated
+
+
+def first(run: Run) -> State:
+    """The state before the first step."""
+    gated = run.settings.phases[0].on == "gated"
+    model = _gated(run, run.model) if gated else deepcopy(run.model)
+    return fresh(run, model.to(run.fabric.device), Position())
+
+
+def check(run: Run) -> None:
+    """Finds out before any training whether gates can be placed and budgets be met.
+
+    Raises:
+        ValueError: They cannot; the message names the operator, or the smallest cost.
+    """
+    gated_phases = [phase for phase in run.settings.phases if phase.on == "gated"]
+    if not gated_phases:
+        return
+    gated = _gated(run, run.model)
+    for phase in gated_phases:
+        if phase.budget is not None:
+            settle(gated, phase.budget.macs * run.unpruned_macs)
+
+
+def begin_next(run: Run, state: State) -> None:
+    """Moves on to the next phase: its kind of network, with new optimisers."""
+    before = state.phase(run).on
+    state.position.phase += 1
+    state.position.epoch = 0
+    phase = state.phase(run)
+    if phase.on != before:
+        change = _gated if phase.on == "gated" else _folded
+        state.model = change(run, state.model).to(run.fabric.device)
+    equip(state, run)
+
+
+def finish(run: Run, state: State) -> None:
+    """Ends a phase: its averaged weights for good; its budget met; batch norm re-estimated."""
+    phase = state.phase(run)
+    average.load(state.average, state.model)
+    state.average = {}
+    if isinstance(state.model, GatedModel) and phase.budget is not None:
+        settle(state.model, phase.budget.macs * run.unpruned_macs)
+    recalibrate(state.model, calibration(run))
+
+
+def drop(run: Run, state: State, keep: Tensor) -> None:
+    """Removes units for good; optimisers, average and idle counts keep what is kept.
+
+    Args:
+        run: What the run was given.
+        state: In a gated phase.
+        keep: (all units,) bool.
+    """
+    gated = state.model
+    assert isinstance(gated, GatedModel)
+    before = dict(gated.original)
+    moments = {
+        name: optimisers.tensors(group.optimiser, group.parameters)
+        for name, group in state.groups.items()
+    }
+    slices = remove(gated, keep)
+    state.groups = grouped(gated, state.phase(run))
+    for name, group in state.groups.items():
+        cut = optimisers.sliced(moments[name], slices)
+        optimisers.load(group.optimiser, group.parameters, cut)
+    state.unit_weights = unit_weights(run, gated, state.phase(run))
+    state.average = optimisers.sliced(state.average, slices)
+    kept = [torch.isin(units, gated.original[name]) for name, units in before.items()]
+    state.idle = state.idle[torch.cat(kept)]
+
+
+def drop_idle(run: Run, state: State) -> None:
+    """At an epoch's border: counts idle epochs, removes units idle for long enough.
+
+    Nothing is removed once the network is below its budget: settling may want it back.
+    """
+    phase, gated = state.phase(run), state.model
+    if not isinstance(gated, GatedModel):
+        return
+    alive = gated.keep()
+    state.idle = torch.where(alive, 0, state.idle + 1)
+    if phase.remove_dead_after is None or _below_budget(run, phase, gated, alive):
+        return
+    keep = state.idle < phase.remove_dead_after
+    if not bool(keep.all()):
+        drop(run, state, keep)
+
+
+def calibration(run: Run) -> list[Tensor]:
+    """The training images that re-estimate batch norm: always the same, none drawn."""
+    count = min(run.settings.recalibration_examples, len(run.splits.train))
+    images = run.splits.train.subset(range(count))
+    batches = data.batches(images, run.settings.validation_batch_size)
+    return [x.to(run.fabric.device) for x, _ in batches]
+
+
+def at_budget(run: Run, state: State) -> bool:
+    """Whether the network costs no more than 2 % over its phase's budget, if there is one."""
+    phase = state.phase(run)
+    if phase.budget is None or state.size is None:
+        return True
+    return state.size.macs <= _TOLERANCE * phase.budget.macs * run.unpruned_macs
+
+
+def _below_budget(run: Run, phase: Phase, gated: GatedModel, alive: Tensor) -> bool:
+    if phase.budget is None:
+        return False
+    return gated.structure.macs(alive) < phase.budget.macs * run.unpruned_macs
+
+
+def _gated(run: Run, model: nn.Module) -> GatedModel:
+    return gate(model, _example(run, model), run.gates.family, run.gates.per_position)
+
+
+def _folded(run: Run, gated: nn.Module) -> nn.Module:
+    assert isinstance(gated, GatedModel)
+    return run.slim(gated, _example(run, gated))
+
+
+def _example(run: Run, model: nn.Module) -> Tensor:
+    return run.example.to(next(model.parameters()).device)

@@ -1,0 +1,275 @@
+"""What a run is given, and all that its steps change: the latter is what a checkpoint holds."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from advprune.data import Splits
+from advprune.gates import CurrentNetwork, GatedModel
+from advprune.structure import Structure, trace
+from advprune.threat import ThreatModel
+from advprune.training import average, optimisers
+from advprune.training.budget import Controller
+from advprune.training.optimisers import Named
+from advprune.training.settings import GateSettings, Phase, Training
+
+Slim = Callable[[GatedModel, Tensor], nn.Module]
+"""Folds a gated network into a plain, smaller one, given an example input."""
+
+# Seeds of the generators, so far apart that those of neighbouring runs do not meet.
+_ATTACK_STREAM = 1_000_003
+_VALIDATION_STREAM = 2_000_003
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is given; nothing of it changes.
+
+    Attributes:
+        model: As it came; dense phases train a copy.
+        splits: Images; the test split is never looked at.
+        threat: With full eps.
+        settings: Of all phases.
+        gates: Where gates sit in gated phases.
+        out: The run's folder.
+        fabric: Device and precision.
+        slim: Begins a slim phase.
+    """
+
+    model: nn.Module
+    splits: Splits
+    threat: ThreatModel
+    settings: Training
+    gates: GateSettings
+    out: Path
+    fabric: Fabric
+    slim: Slim
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.out / "checkpoints"
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in the training images; at least one."""
+        return max(1, len(self.splits.train) // self.settings.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all phases."""
+        return self.steps_per_epoch * sum(phase.epochs for phase in self.settings.phases)
+
+    @property
+    def example(self) -> Tensor:
+        """Two training images, (2, channels, height, width), on the CPU."""
+        return self.splits.train.subset(range(2)).tensors()[0]
+
+    @cached_property
+    def unpruned(self) -> Structure:
+        """The structure before any unit is removed, with all gates."""
+        plain = trace(self.model, self.example)
+        return plain.with_input_gates(self.gates.per_position)
+
+    @property
+    def unpruned_macs(self) -> int:
+        """Multiply-accumulates of the network before any unit is removed."""
+        return self.unpruned.macs()
+
+
+@dataclass
+class Position:
+    """Where a run stands.
+
+    Attributes:
+        phase: Index of the phase.
+        epoch: Epochs of the phase that are finished.
+        step: Steps taken in the epoch that is not.
+        total: Steps taken since the run began.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    step: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best checkpoint so far.
+
+    Attributes:
+        robust: Its PGD accuracy on the validation images.
+        total: Steps that had been taken.
+    """
+
+    robust: float
+    total: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the network is.
+
+    Attributes:
+        active_units: Units that have not been pruned.
+        macs: Multiply-accumulates of one example.
+    """
+
+    active_units: int
+    macs: int
+
+
+@dataclass
+class Clock:
+    """Seconds of the epoch and of the run, over all the processes that it was spread over."""
+
+    epoch: float = 0.0
+    run: float = 0.0
+    _last: float = field(default_factory=time.monotonic)
+
+    def tick(self) -> None:
+        """Adds the time since the last tick."""
+        now = time.monotonic()
+        self.epoch, self.run = self.epoch + now - self._last, self.run + now - self._last
+        self._last = now
+
+
+@dataclass
+class Group:
+    """Parameters with a rate of their own.
+
+    Attributes:
+        parameters: By qualified name.
+        optimiser: Their Adam.
+    """
+
+    parameters: Named
+    optimiser: torch.optim.Adam
+
+
+@dataclass
+class State:
+    """All that steps change.
+
+    Attributes:
+        model: Plain in dense and slim phases, gated in gated ones.
+        position: Where the run stands.
+        groups: ``weights``, and ``gates`` in gated phases.
+        average: Moving average of the parameters; empty when the phase has none.
+        controller: Of the budget.
+        idle: (all units,) epochs for which each unit has been inactive; empty without gates.
+        sums: Figures of the epoch so far, each summed over its steps, 0-dim.
+        order: Draws the order of the images and their augmentation.
+        order_at_start: State of ``order`` when the epoch began.
+        attack: Draws the attacks' random starts.
+        best: The best checkpoint of the last phase.
+        latest: PGD accuracy at the latest validation.
+        size: Of the network at the latest validation; None while it has never been gated.
+        clock: Time spent.
+        current: Follows a gated network as it would ship. This and the next follow from the rest,
+            so that no checkpoint holds them.
+        unit_weights: (all units,) factors on the units' KL; None is 1 each.
+    """
+
+    model: nn.Module
+    position: Position
+    groups: dict[str, Group]
+    average: average.Average
+    idle: Tensor
+    order: torch.Generator
+    order_at_start: Tensor
+    attack: torch.Generator
+    controller: Controller = field(default_factory=Controller)
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    best: Best | None = None
+    latest: float | None = None
+    size: Size | None = None
+    clock: Clock = field(default_factory=Clock)
+    current: CurrentNetwork | None = None
+    unit_weights: Tensor | None = None
+
+    def phase(self, run: Run) -> Phase:
+        """The phase that the run is in."""
+        return run.settings.phases[self.position.phase]
+
+    def progress(self, run: Run) -> float:
+        """Epochs of the phase so far, with the fraction of the present one."""
+        return self.position.epoch + self.position.step / run.steps_per_epoch
+
+    def shippable(self) -> nn.Module:
+        """The plain network as it would ship now."""
+        return self.model if self.current is None else self.current.refreshed()
+
+
+def fresh(run: Run, model: nn.Module, position: Position) -> State:
+    """A state in which nothing has been trained yet, for a model of the position's phase."""
+    order = torch.Generator().manual_seed(run.settings.seed)
+    state = State(
+        model=model,
+        position=position,
+        groups={},
+        average={},
+        idle=torch.empty(0),
+        order=order,
+        order_at_start=order.get_state(),
+        attack=torch.Generator().manual_seed(run.settings.seed + _ATTACK_STREAM),
+    )
+    equip(state, run)
+    return state
+
+
+def equip(state: State, run: Run) -> None:
+    """Gives the state's model what its phase trains it with, all of it new."""
+    phase = state.phase(run)
+    state.groups = grouped(state.model, phase)
+    state.average = average.start(state.model) if phase.average is not None else {}
+    state.controller = Controller()
+    state.current, state.unit_weights, state.idle = None, None, torch.empty(0)
+    if isinstance(state.model, GatedModel):
+        state.current = CurrentNetwork(state.model)
+        state.unit_weights = unit_weights(run, state.model, phase)
+        state.idle = torch.zeros(state.model.structure.units, dtype=torch.int64)
+
+
+def grouped(model: nn.Module, phase: Phase) -> dict[str, Group]:
+    """The groups of parameters that the phase trains, with new optimisers."""
+    weights, gates = model.parameters(), []
+    if isinstance(model, GatedModel):
+        weights, gates = iter(model.weight_parameters()), model.gate_parameters()
+    groups = {"weights": _group(model, list(weights), phase.learning_rate, phase.weight_decay)}
+    if gates:
+        groups["gates"] = _group(model, gates, phase.gate_learning_rate, 0.0)
+    return groups
+
+
+def unit_weights(run: Run, gated: GatedModel, phase: Phase) -> Tensor | None:
+    """Factors on the units' KL, (all units,) with mean 1 over the unpruned network, or None.
+
+    A unit's factor is in proportion to the multiply-accumulates that would go if it alone were
+    removed from the unpruned network: taken from the present one, cheap layers would be spared
+    the more the sooner others shrink.
+    """
+    if phase.kl_weighting == "units":
+        return None
+    macs = run.unpruned.unit_macs()
+    by_group = run.unpruned.split(macs / macs.mean())
+    left = [by_group[name][units] for name, units in gated.original.items()]
+    return torch.cat(left).to(run.fabric.device, torch.float32)
+
+
+def validation_seed(run: Run, state: State) -> int:
+    """The seed of a validation: by the run's seed and how far it has come."""
+    return run.settings.seed + _VALIDATION_STREAM + state.position.total
+
+
+def _group(model: nn.Module, wanted: list[nn.Parameter], rate: float, decay: float) -> Group:
+    ids = {id(parameter) for parameter in wanted if parameter.requires_grad}
+    named = {name: value for name, value in model.named_parameters() if id(value) in ids}
+    return Group(named, optimisers.adam(named, rate, decay))
