@@ -28,6 +28,7 @@ from torch.nn import functional
 from advprune.attacks import PGD
 from advprune.data import Images, batches, load
 from advprune.data.splitting import stratified
+from advprune.evaluation import write_json
 from advprune.models import build
 from advprune.shipping import load as load_model
 from advprune.threat import ThreatModel
@@ -249,7 +250,7 @@ def main(
         "machine": machine(*RIVALS),
         "results": results,
     }
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(out, report)
     for setting, result in results.items():
         click.echo(f"{setting}: {json.dumps(result['ratio_to_fastest_rival'])}")
 

@@ -11,7 +11,6 @@ MODEL is a folder with a saved model, or zoo:NAME.
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,11 +22,11 @@ from typing import Any
 import click
 import torch
 from machine import machine
-from scipy.stats import binomtest  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from advprune.data import Images, load
 from advprune.data.splitting import stratified
+from advprune.evaluation import interval, write_json
 from advprune.shipping import load as load_model
 from advprune.shipping import locate, read_manifest
 from advprune.threat import ThreatModel
@@ -123,7 +122,7 @@ def evaluate(
             kept = _right(model, x_adv, y[rows], rows, batch)
             done["broken"] += sorted(set(rows) - set(kept))
             done["next"] += len(rows)
-            _write(state_file, state)
+            write_json(state_file, state)
             left = len(done["entered"]) - len(done["broken"])
             click.echo(f"{name}: {done['next']} of {len(done['entered'])}, {left} stand", err=True)
         survivors = sorted(set(done["entered"]) - set(done["broken"]))
@@ -153,12 +152,6 @@ def _read(state_file: Path, task: dict[str, Any]) -> State:
     return state
 
 
-def _write(state_file: Path, state: State) -> None:
-    unfinished = state_file.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(state), encoding="utf-8")
-    os.replace(unfinished, state_file)  # noqa: PTH105 - atomic on every system
-
-
 def figures(state: State, number: int) -> dict[str, Any]:
     """Accuracies with their exact 95 % intervals, and what each attack did."""
     attacks = {}
@@ -184,8 +177,7 @@ def figures(state: State, number: int) -> dict[str, Any]:
 
 def _share(count: int, number: int) -> dict[str, Any]:
     """A share of images with its 95 % interval (Clopper and Pearson, 1934)."""
-    interval = binomtest(count, number).proportion_ci(confidence_level=0.95, method="exact")
-    return {"accuracy": count / number, "interval_95": [float(interval.low), float(interval.high)]}
+    return {"accuracy": count / number, "interval_95": list(interval(count, number))}
 
 
 def _square_warning(attacks: dict[str, dict[str, Any]]) -> list[str]:
@@ -272,7 +264,7 @@ def main(
         "machine": machine("pyautoattack"),
         **figures(state, number),
     }
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(out, report)
     state_file.unlink(missing_ok=True)
     click.echo(json.dumps({key: report[key] for key in ("clean", "robust", "warnings")}, indent=2))
 

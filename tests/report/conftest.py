@@ -23,9 +23,10 @@ def network(*, robust: float, macs: int, scale: float) -> dict[str, Any]:
     return {
         "clean": 0.9905,
         "robust": robust,
+        "robust_interval": [robust - 0.0057, robust + 0.0054],
         "attacks": {
             "fgsm": {"accuracy": robust + 0.03, "budget": {"name": "FGSM", "loss": "margin"}},
-            "pgd": {"accuracy": robust, "budget": PGD},
+            "pgd": {"accuracy": robust, "alone": False, "budget": PGD},
         },
         "warnings": [],
         "vulnerability": {
@@ -52,8 +53,12 @@ RESULT: dict[str, Any] = {
     "after": network(robust=0.9131, macs=216_930, scale=0.4),
     "threat": {"norm": "linf", "eps": 0.3, "bounds": [0.0, 1.0]},
     "seed": 17,
-    "data": {"name": "mnist", "split": "test", "images": 10000, "sha256": "8e3f"},
-    "warnings": [{"name": "black box", "message": "Transfer fools more images than PGD."}],
+    "data": {"name": "mnist", "split": "test"},
+    "examples": 10000,
+    "data_hash": "8e3f",
+    "warnings": [
+        {"name": "black box", "figure": 0.03, "threshold": 0.0, "text": "Transfer beats PGD."}
+    ],
     "curve": [[0.0, 0.9905], [0.1, 0.97], [0.2, 0.95], [0.3, 0.913], [0.4, 0.3], [1.0, 0.0]],
     "environment": {"commit": "0b8f301", "torch": "2.13.0", "threads": 2},
 }

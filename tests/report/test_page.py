@@ -47,11 +47,18 @@ def test_the_page_stands_in_the_run_directory(run_dir: Path) -> None:
 
 def test_headline_shows_before_after_and_how_they_compare(standard: str) -> None:
     text = text_of(standard)
-    assert "robust, worst case of all attacks 91.20 % 91.31 % +0.11 points" in text
+    robust = "91.20 % 90.63 to 91.74 91.31 % 90.74 to 91.85 +0.11 points"
+    assert f"robust, worst case of all attacks {robust}" in text
     assert "parameters 458,600 43,386 10.57× less" in text
     assert "multiply-accumulates (MACs), one image 2,293,000 216,930 10.57× less" in text
     assert "mean |h − h̃| 0.04 0.016 2.50× less" in text
-    assert "latency (batch 1 · threads 1) 1 ms (0.9 to 1.2)" in text
+    assert "latency (batch 1 · threads 1) 1 ms 0.9 to 1.2" in text
+
+
+def test_an_attack_that_met_only_survivors_is_told_from_one_that_met_all(standard: str) -> None:
+    text = text_of(standard)
+    assert "under fgsm 94.20 % 94.31 %" in text
+    assert "after pgd too 91.20 % 91.31 %" in text
 
 
 def test_every_attack_stands_with_its_exact_budget(standard: str) -> None:
@@ -62,12 +69,18 @@ def test_every_attack_stands_with_its_exact_budget(standard: str) -> None:
 
 def test_threat_seed_data_and_commit_are_told(standard: str) -> None:
     text = text_of(standard)
-    for fact in ("threat norm linf · eps 0.3", "seed 17", "split test", "commit 0b8f301"):
+    for fact in (
+        "threat norm linf · eps 0.3",
+        "seed 17",
+        "split test",
+        "images judged 10000",
+        "commit 0b8f301",
+    ):
         assert fact in text
 
 
 def test_warnings_are_named_rows(standard: str) -> None:
-    assert "black box run Transfer fools more images than PGD." in text_of(standard)
+    assert "black box run 0.03 exceeds 0. Transfer beats PGD." in text_of(standard)
 
 
 def test_no_warnings_and_no_checks_are_told_apart(run_dir: Path, result: dict[str, Any]) -> None:
@@ -120,6 +133,12 @@ def test_text_from_files_is_escaped(run_dir: Path, result: dict[str, Any]) -> No
     assert html.count("&lt;script&gt;") > 8
 
 
+def test_a_curve_may_be_a_mapping(run_dir: Path, result: dict[str, Any]) -> None:
+    result["curve"] = {"0.0": 0.99, "0.3": 0.9}
+    change(run_dir, result)
+    assert "Accuracy against eps" in page(run_dir)
+
+
 def test_mathematics_in_names_is_left_as_text(run_dir: Path, result: dict[str, Any]) -> None:
     result["after"]["vulnerability"]["layers"] = {r"$\frac$": 0.1}
     change(run_dir, result)
@@ -130,7 +149,7 @@ def test_a_method_without_gates_needs_no_before(run_dir: Path, result: dict[str,
     del result["before"]
     change(run_dir, result)
     text = text_of(page(run_dir))
-    assert "robust, worst case of all attacks 91.31 % under fgsm" in text
+    assert "robust, worst case of all attacks 91.31 % 90.74 to 91.85 under fgsm" in text
     assert "figure slim, as shipped Accuracy" in text
 
 

@@ -132,11 +132,12 @@ def _robustness(run: RunFiles) -> Iterator[Picture]:
             f"Vulnerability of the features of {layer}",
             Markup(pictures.feature_histogram(values, layer)),  # noqa: S704
             "How many features of the first latent layer have which vulnerability; "
-            "features that the gates have closed stand at zero.",
+            "features that no longer move, such as those behind a closed gate, stand at zero.",
         )
     eps = _of_networks(run, "curve")
     if not eps and run.result.get("curve"):
         eps = {list(run.networks())[-1]: run.result["curve"]}
+    eps = {key: _pairs(points) for key, points in eps.items()}
     if eps:
         yield Picture(
             "Accuracy against eps",
@@ -144,6 +145,12 @@ def _robustness(run: RunFiles) -> Iterator[Picture]:
             "It must fall to chance as eps grows; where it does not, the attack is too weak "
             "or gradients are masked.",
         )
+
+
+def _pairs(points: Any) -> list[tuple[float, float]]:
+    """A curve as (eps, accuracy) pairs, from pairs or from JSON's mapping with keys of text."""
+    pairs = points.items() if isinstance(points, dict) else points
+    return sorted((float(eps), float(accuracy)) for eps, accuracy in pairs)
 
 
 def _of_networks(run: RunFiles, *keys: str) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def accuracy_against_eps(curves_by_network: Mapping[str, Iterable[Sequence[float
         axes = figure.subplots()
         for network, points in curves_by_network.items():
             axes.plot(
-                *zip(*sorted(map(tuple, points)), strict=True),
+                *zip(*points, strict=True),
                 marker="o",
                 markersize=4.5,
                 label=NETWORKS[network],

@@ -8,18 +8,26 @@ from advprune.report.run_files import NETWORKS, RunFiles, dig
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A figure, and the range it was seen in or may lie in."""
+
+    text: str = "–"
+    between: str = ""
+
+
+@dataclass(frozen=True)
 class Row:
     """One line of the headline table.
 
     Attributes:
         name: What is measured.
-        cells: One text a network, "–" where it was not measured.
+        cells: One figure a network, "–" where it was not measured.
         change: From the first network to the last, "" where nothing compares.
         main: Whether it is one of the figures to be seen first.
     """
 
     name: str
-    cells: tuple[str, ...]
+    cells: tuple[Cell, ...]
     change: str
     main: bool = False
 
@@ -49,15 +57,19 @@ class Width:
 def headline(run: RunFiles) -> list[Section]:
     """Accuracy, vulnerability and cost of each network, and how they changed."""
     networks = list(run.networks().values())
-    attacks = dict.fromkeys(name for network in networks for name in dig(network, "attacks") or {})
+    attacks = {
+        name: attack
+        for network in networks
+        for name, attack in (network.get("attacks") or {}).items()
+    }
     accuracy = [
         _row(networks, "clean", ("clean",), percent, points, main=True),
         _row(
             networks, "robust, worst case of all attacks", ("robust",), percent, points, main=True
         ),
         *(
-            _row(networks, f"under {name}", ("attacks", name, "accuracy"), percent, points)
-            for name in attacks
+            _row(networks, _met(name, attack), ("attacks", name, "accuracy"), percent, points)
+            for name, attack in attacks.items()
         ),
     ]
     vulnerability = [
@@ -74,7 +86,7 @@ def headline(run: RunFiles) -> list[Section]:
         "Size and speed": [*cost, *_latencies(networks)],
     }
     kept = {
-        title: tuple(row for row in rows if any(cell != "–" for cell in row.cells))
+        title: tuple(row for row in rows if any(cell != Cell() for cell in row.cells))
         for title, rows in sections.items()
     }
     return [Section(title, rows) for title, rows in kept.items() if rows]
@@ -109,7 +121,7 @@ def facts(run: RunFiles) -> list[tuple[str, str]]:
     """What was attacked, with what, where: threat, data, seed, model, environment."""
     last = list(run.networks().values())[-1]
     found = {key: run.result.get(key, last.get(key)) for key in _FACTS}
-    return [(key, plain(value)) for key, value in found.items() if value is not None]
+    return [(_FACTS[key], plain(value)) for key, value in found.items() if value is not None]
 
 
 def widths(run: RunFiles) -> list[Width]:
@@ -170,7 +182,18 @@ def plain(value: Any) -> str:
     return str(value)
 
 
-_FACTS = ("threat", "suite", "data", "examples", "seed", "model", "commit", "environment")
+_FACTS = {
+    "threat": "threat",
+    "suite": "suite of attacks",
+    "data": "data",
+    "examples": "images judged",
+    "data_examples": "of images there",
+    "data_hash": "SHA-256 of the images",
+    "model_hash": "SHA-256 of the model",
+    "seed": "seed",
+    "commit": "commit",
+    "environment": "environment",
+}
 _VULNERABILITY = {
     "network": "mean |h − h̃|",
     "active_only": "over active units only",
@@ -198,10 +221,25 @@ def _row(
     known = [float(value) for value in values if value is not None]
     return Row(
         name,
-        tuple("–" if value is None else show(float(value)) for value in values),
+        tuple(
+            Cell()
+            if value is None
+            else Cell(show(float(value)), _interval(dig(network, f"{keys[0]}_interval")))
+            for network, value in zip(networks, values, strict=True)
+        ),
         change(known[0], known[-1]) if len(known) > 1 else "",
         main,
     )
+
+
+def _interval(bounds: Any) -> str:
+    """The 95 % interval of an accuracy, where the file gives one."""
+    return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f}" if bounds else ""
+
+
+def _met(name: str, attack: Any) -> str:
+    """An attack that met only what others had left tells the accuracy after all of them."""
+    return f"after {name} too" if dig(attack, "alone") is False else f"under {name}"
 
 
 def _latencies(networks: list[dict[str, Any]]) -> list[Row]:
@@ -214,7 +252,7 @@ def _latencies(networks: list[dict[str, Any]]) -> list[Row]:
     for setting in dict.fromkeys(name for timings in timed for name in timings):
         found = [timings.get(setting) for timings in timed]
         medians = [float(timing["median_ms"]) for timing in found if timing]
-        cells = tuple(_timing(timing) if timing else "–" for timing in found)
+        cells = tuple(_timing(timing) if timing else Cell() for timing in found)
         change = ratio(medians[0], medians[-1]) if len(medians) > 1 else ""
         rows.append(Row(setting, cells, change))
     return rows
@@ -225,11 +263,11 @@ def _setting(timing: dict[str, Any]) -> str:
     return f"latency ({plain(known)})" if known else "latency"
 
 
-def _timing(timing: dict[str, Any]) -> str:
+def _timing(timing: dict[str, Any]) -> Cell:
     text = f"{timing['median_ms']:.3g} ms"
-    if "p10_ms" in timing and "p90_ms" in timing:
-        text += f" ({timing['p10_ms']:.3g} to {timing['p90_ms']:.3g})"
-    return text
+    if not {"p10_ms", "p90_ms"} <= timing.keys():
+        return Cell(text)
+    return Cell(text, f"{timing['p10_ms']:.3g} to {timing['p90_ms']:.3g}")
 
 
 def _places(run: RunFiles) -> list[tuple[str, dict[str, Any]]]:
@@ -242,8 +280,9 @@ def _warning(warning: Any) -> tuple[str, str]:
         return "warning", str(warning)
     name = str(warning.get("name") or warning.get("check") or "warning")
     rest = {key: value for key, value in warning.items() if key not in ("name", "check")}
-    text = rest.get("message") or rest.get("text") or rest.get("detail")
-    return name, str(text) if text else plain(rest)
+    if not {"figure", "threshold", "text"} <= rest.keys():
+        return name, plain(rest)
+    return name, f"{rest['figure']:.4g} exceeds {rest['threshold']:.4g}. {rest['text']}"
 
 
 def _listed(value: Any) -> list[Any]:
