@@ -36,7 +36,7 @@ class Gate(nn.Module, ABC):
 
     def active(self) -> Tensor:
         """Returns (units,) bool: the units that stay when the network is cut."""
-        return self.mean().detach() > ACTIVE_ABOVE
+        return self.expected().detach() != 0
 
     @abstractmethod
     def close(self, units: Tensor) -> None:

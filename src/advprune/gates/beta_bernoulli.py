@@ -22,12 +22,17 @@ class BetaBernoulli(Gate):
         start: initial a before its softplus; -1 gives E[π] = 0.239, 2 gives 0.680.
         alpha: α of the prior, in place of α/K as in the reference code.
         temperature: of the binary concrete relaxation of z.
+
+    Raises:
+        ValueError: `alpha` or `temperature` is not positive.
     """
 
     def __init__(
         self, units: int, *, start: float = -1.0, alpha: float = 1e-4, temperature: float = 0.1
     ) -> None:
         super().__init__()
+        if not alpha > 0 or not temperature > 0:
+            raise ValueError(f"alpha={alpha}, temperature={temperature}: both must be over 0")
         self.units = units
         self.alpha = alpha
         self.temperature = temperature
@@ -56,10 +61,13 @@ class BetaBernoulli(Gate):
         return torch.sigmoid((logit_pi + noise) / self.temperature)
 
     def mean(self) -> Tensor:
-        """Returns `E[π] = b B(1 + 1/a, b)`, (units,), by log-gamma functions."""
-        a, b = self.a, self.b
+        """Returns `E[π] = b B(1 + 1/a, b)`, (units,), by log-gamma functions.
+
+        In double precision: for small a, large numbers nearly cancel.
+        """
+        a, b = self.a.double(), self.b.double()
         log_beta = torch.lgamma(1 + 1 / a) + torch.lgamma(b) - torch.lgamma(1 + 1 / a + b)
-        return torch.exp(torch.log(b) + log_beta)
+        return torch.exp(torch.log(b) + log_beta).to(self.raw_a.dtype)
 
     def kl_per_unit(self) -> Tensor:
         """Returns `(1 - α/a)(-γ - ψ(b) - 1/b) + log(ab/α) - (b-1)/b`, (units,)."""

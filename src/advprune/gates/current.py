@@ -16,16 +16,21 @@ class CurrentNetwork:
 
     def __init__(self, gated: GatedModel) -> None:
         self._gated = gated
-        self._structure: Structure | None = None
-        self._keep: Tensor | None = None
-        self._cut: CutNetwork | None = None
+        self._cut: tuple[Structure, Tensor, CutNetwork] | None = None
 
+    @torch.no_grad()
     def refreshed(self) -> nn.Module:
         """Returns the plain network with the gated model's present weights and gates."""
-        gated, keep = self._gated, self._gated.keep()
-        same = self._structure is gated.structure and self._keep is not None
-        if self._cut is None or not same or not torch.equal(self._keep, keep):
-            self._structure, self._keep = gated.structure, keep
-            self._cut = CutNetwork(gated.model, gated.structure, keep)
-            drop_gates(self._cut.network)
-        return self._cut.refresh(gated.expected().detach())
+        values = self._gated.expected()
+        return self._cut_for(values != 0).refresh(values)
+
+    def _cut_for(self, active: Tensor) -> CutNetwork:
+        structure = self._gated.structure
+        if self._cut is not None:
+            known, at, cut = self._cut
+            if known is structure and torch.equal(at, active):
+                return cut
+        cut = CutNetwork(self._gated.model, structure, self._gated.keep())
+        drop_gates(cut.network)
+        self._cut = (structure, active, cut)
+        return cut

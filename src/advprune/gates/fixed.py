@@ -40,10 +40,6 @@ class Fixed(Gate):
         """Sets the given units' values to 1."""
         self.values.data[units] = 1
 
-    def active(self) -> Tensor:
-        """Returns (units,) bool: every unit whose value is not 0."""
-        return self.values.detach() != 0
-
     def expected(self) -> Tensor:
         """Returns the values, (units,)."""
         return self.values

@@ -25,13 +25,19 @@ class Board:
         self.values: Tensor | None = None
         self.copies = 1
 
+    @contextmanager
+    def holding(self, values: Tensor) -> Iterator[None]:
+        """While open, layers read their inputs through these (examples or 1, all units) values."""
+        self.values = torch.cat([values, values.new_ones(len(values), 1)], dim=1)
+        try:
+            yield
+        finally:
+            self.values = None
+
     def factor(self, layer: Layer) -> Tensor:
         """Returns the product of the gates of each input of the layer, (examples or 1, inputs)."""
         assert self.values is not None
-        value = self.values[:, layer.inputs[0]]
-        for other in layer.inputs[1:]:
-            value = value * self.values[:, other]
-        return value
+        return layer.factor(self.values)
 
 
 class ApplyGates:
@@ -73,14 +79,12 @@ class GatedModel(nn.Module):
         self.model = model
         self.gate_list = nn.ModuleList(gates[name] for name in structure.groups)
         self.board = Board(structure)
-        fixed = structure.units
-        for name, layer in structure.layers.items():
-            if any(bool((factor != fixed).any()) for factor in layer.inputs):
-                model.get_submodule(name).register_forward_pre_hook(ApplyGates(self.board, name))
+        for name in structure.gated_layers:
+            model.get_submodule(name).register_forward_pre_hook(ApplyGates(self.board, name))
         self.original = {
             name: torch.arange(group.units) for name, group in structure.groups.items()
         }
-        self.train(model.training)
+        self.training = model.training
 
     @property
     def structure(self) -> Structure:
@@ -94,7 +98,8 @@ class GatedModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns what the model returns, with its layers' inputs gated."""
-        with self._values_for(x.shape[0]):
+        values = self._sampled(x.shape[0]) if self.training else self.expected().unsqueeze(0)
+        with self.board.holding(values):
             result: Tensor = self.model(x)
         return result
 
@@ -111,6 +116,7 @@ class GatedModel(nn.Module):
         """Returns the expected value of every gate, (all units,)."""
         return torch.cat([gate.expected() for gate in self._gates()])
 
+    @torch.no_grad()
     def keep(self) -> Tensor:
         """Returns which units stay when the network is cut now, (all units,) bool.
 
@@ -120,9 +126,10 @@ class GatedModel(nn.Module):
         active = torch.cat([gate.active() for gate in self._gates()]).cpu()
         return living(self.structure, active, self.means())
 
+    @torch.no_grad()
     def means(self) -> Tensor:
         """Returns the mean of every gate's distribution, (all units,), on the CPU."""
-        return torch.cat([gate.mean().detach() for gate in self._gates()]).cpu()
+        return torch.cat([gate.mean() for gate in self._gates()]).cpu()
 
     def kl(self, weight: Tensor | None = None) -> Tensor:
         """Returns the KL divergence of all gates, 0-dim.
@@ -144,22 +151,9 @@ class GatedModel(nn.Module):
     def _gates(self) -> list[Gate]:
         return [gate for gate in self.gate_list if isinstance(gate, Gate)]
 
-    @contextmanager
-    def _values_for(self, batch: int) -> Iterator[None]:
-        self.board.values = self._sampled(batch) if self.training else self._expected()
-        try:
-            yield
-        finally:
-            self.board.values = None
-
     def _sampled(self, batch: int) -> Tensor:
         drawn = [gate.sample(batch // self.board.copies) for gate in self._gates()]
-        values = torch.cat([*drawn, drawn[0].new_ones(drawn[0].shape[0], 1)], dim=1)
-        return values.repeat(self.board.copies, 1)
-
-    def _expected(self) -> Tensor:
-        values = self.expected()
-        return torch.cat([values, values.new_ones(1)]).unsqueeze(0)
+        return torch.cat(drawn, dim=1).repeat(self.board.copies, 1)
 
 
 def drop_gates(model: nn.Module) -> None:
@@ -191,7 +185,7 @@ def _read(structure: Structure, keep: Tensor) -> Tensor:
     ones = torch.cat([keep, keep.new_ones(1)])
     read = torch.zeros_like(ones)
     for layer in structure.layers.values():
-        open_ = layer.open_inputs(ones)
+        open_ = layer.factor(ones)
         for factor in layer.inputs:
             read[factor[open_]] = True
     return read[:-1]
@@ -201,9 +195,8 @@ def _never_empty(structure: Structure, keep: Tensor, score: Tensor) -> Tensor:
     keep = keep.clone()
     ones = torch.cat([keep, keep.new_ones(1)])
     for layer in structure.layers.values():  # one input of each layer, with all its factors
-        if not bool(layer.open_inputs(ones).any()):
-            extended = torch.cat([score, score.new_full((1,), float("inf"))])
-            best = torch.stack([extended[factor] for factor in layer.inputs]).prod(dim=0).argmax()
+        if not bool(layer.factor(ones).any()):
+            best = layer.factor(torch.cat([score, score.new_ones(1)])).argmax()
             for factor in layer.inputs:
                 ones[factor[best]] = True
     return ones[:-1]

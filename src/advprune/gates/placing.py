@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from advprune.attacks.context import evaluating
 from advprune.choices import check_arguments, choose
 from advprune.gates.base import Gate
 from advprune.gates.beta_bernoulli import BetaBernoulli
 from advprune.gates.fixed import Fixed
-from advprune.gates.gated import GatedModel
-from advprune.structure import UnsupportedModelError, trace
+from advprune.gates.gated import GatedModel, drop_gates, living
+from advprune.structure import CutNetwork, UnsupportedModelError, trace
+from advprune.structure.parity import mismatch
 
 FAMILIES: dict[str, Callable[..., Gate]] = {"beta_bernoulli": BetaBernoulli, "fixed": Fixed}
 
@@ -51,6 +53,7 @@ def gate(
     }
     gated = GatedModel(copy.deepcopy(model), structure, gates)
     _check_reached(gated, example_input)
+    _check_cut(gated, example_input)
     return gated
 
 
@@ -63,12 +66,10 @@ def _check_reached(gated: GatedModel, example_input: Tensor) -> None:
         )
         for name in gated.structure.layers
     ]
-    training = gated.training
     try:
-        with torch.no_grad():
-            gated.eval()(example_input[:1])
+        with evaluating(gated), torch.no_grad():
+            gated(example_input[:1])
     finally:
-        gated.train(training)
         for hook in hooks:
             hook.remove()
     idle = sorted(set(gated.structure.layers) - called)
@@ -76,3 +77,22 @@ def _check_reached(gated: GatedModel, example_input: Tensor) -> None:
         raise UnsupportedModelError(
             f"the weights of {idle} are read without calling these layers, so gates cannot act"
         )
+
+
+def _check_cut(gated: GatedModel, example_input: Tensor) -> None:
+    """Raises where the network, half open and with its last units cut, computes something else."""
+    structure = gated.structure
+    values = torch.linspace(0.5, 1.0, structure.units)
+    for group in structure.groups.values():
+        values[group.span.stop - 1] *= group.units == 1
+    keep = living(structure, values > 0, values)
+    like = next(gated.parameters())
+    values = values.to(like.device, like.dtype) * keep.to(like.device)
+    x = example_input[:2]
+    with evaluating(gated), torch.no_grad(), gated.board.holding(values.unsqueeze(0)):
+        expected = gated.model(x)
+    cut = CutNetwork(gated.model, structure, keep)
+    drop_gates(cut.network)
+    found = mismatch(cut.refresh(values), x, expected)
+    if found is not None:
+        raise UnsupportedModelError(f"{type(gated.model).__name__} cannot be cut: {found}")

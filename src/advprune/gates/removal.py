@@ -20,8 +20,8 @@ def remove(gated: GatedModel, keep: Tensor) -> dict[str, dict[int, Tensor]]:
         keep: (all units,) bool, the units that stay.
 
     Returns:
-        The kept indices by dimension of each parameter that shrank, by its name in the gated model:
-        what an optimiser's state or an average of the parameters needs to follow.
+        The kept indices by dimension of each parameter and buffer that holds units, by its name in
+        the gated model: what an optimiser's state or an average of the parameters needs to follow.
     """
     structure = gated.structure
     keep = _with_arriving_inputs(gated, keep.cpu())
@@ -46,9 +46,18 @@ def shape_state(gated: GatedModel) -> dict[str, list[int]]:
 
 
 def restore(gated: GatedModel, state: Mapping[str, list[int]]) -> None:
-    """Removes units from a freshly gated model until it has the shape of a saved one."""
-    keep = {name: torch.zeros(group.units) for name, group in gated.structure.groups.items()}
+    """Removes units from a freshly gated model until it has the shape of a saved one.
+
+    Raises:
+        ValueError: the state is not one of this model's.
+    """
+    groups = gated.structure.groups
+    if set(state) != set(groups):
+        raise ValueError(f"the state has groups {sorted(state)}; this model's are {sorted(groups)}")
+    keep = {name: torch.zeros(group.units) for name, group in groups.items()}
     for name, indices in state.items():
+        if not set(indices) <= set(range(groups[name].units)) or not indices:
+            raise ValueError(f"group {name!r} keeps {indices} of {groups[name].units} units")
         keep[name][indices] = 1
     remove(gated, gated.structure.join(keep).bool())
 

@@ -1,5 +1,7 @@
 """Settling which units stay, so that the network meets its budget."""
 
+from bisect import bisect_left
+
 import torch
 from torch import Tensor
 
@@ -27,9 +29,8 @@ def settle(gated: GatedModel, budget: float) -> None:
         raise ValueError(
             f"a budget of {budget:.0f} MACs: one unit a group takes {structure.macs(least)} already"
         )
-    keep = _filled(
-        structure, _trimmed(structure, gated.keep(), least, score, budget), score, budget
-    )
+    keep = _trimmed(structure, gated.keep(), least, score, budget)
+    keep = _filled(structure, keep, score, budget)
     for name, kept in structure.split(keep).items():
         gate = gated.gates[name]
         gate.close(~kept)
@@ -39,20 +40,45 @@ def settle(gated: GatedModel, budget: float) -> None:
 def _trimmed(
     structure: Structure, keep: Tensor, least: Tensor, score: Tensor, budget: float
 ) -> Tensor:
-    for unit in score.argsort().tolist():
-        if structure.macs(keep) <= budget:
-            break
-        if keep[unit] and not least[unit]:
-            smaller = keep.clone()
-            smaller[unit] = False
-            keep = living(structure, smaller, score)
-    return keep
+    """Returns what lives when as few units as will do are closed, smallest scores first."""
+    order = score.masked_fill(least, torch.inf).argsort()
+
+    def without(count: int) -> Tensor:
+        smaller = keep.clone()
+        smaller[order[:count]] = False
+        return living(structure, smaller | (keep & least), score)
+
+    enough = bisect_left(
+        range(structure.units), True, key=lambda count: structure.macs(without(count)) <= budget
+    )
+    return without(enough)
 
 
 def _filled(structure: Structure, keep: Tensor, score: Tensor, budget: float) -> Tensor:
-    for unit in score.argsort(descending=True).tolist():
-        larger = keep.clone()
-        larger[unit] = True
-        if not keep[unit] and structure.macs(larger) <= budget:
+    """Returns the units with whatever else fits, largest scores first."""
+    refused = torch.zeros_like(keep)
+    while True:
+        extra = structure.unit_macs(keep)
+        fits = ~keep & ~refused & (extra > 0) & (extra <= budget - structure.macs(keep))
+        if not bool(fits.any()):
+            return keep
+        unit = int(score.masked_fill(~fits, -torch.inf).argmax())
+        larger = _opened(structure, keep, score, unit)
+        if structure.macs(larger) <= budget:
             keep = larger
-    return living(structure, keep, score)
+        else:
+            refused[unit] = True
+
+
+def _opened(structure: Structure, keep: Tensor, score: Tensor, unit: int) -> Tensor:
+    """Returns the units with one more, and its best gate at a reader whose own gates are shut."""
+    larger = keep.clone()
+    larger[unit] = True
+    if bool(living(structure, larger, score)[unit]):
+        return larger
+    for layer in structure.layers.values():
+        for own in layer.inputs[1:]:
+            its = own[layer.inputs[0] == unit]
+            if len(its):
+                larger[its[score[its].argmax()]] = True
+    return larger

@@ -40,11 +40,13 @@ class SharedNoise(TorchFunctionMode):
         kwargs = kwargs or {}
         if func not in RANDOM:
             return func(*args, **kwargs)
-        first, second = args[0].chunk(2)
-        state = _state(first)
-        one = func(first, *args[1:], **kwargs)
-        _restore(first, state)
-        return torch.cat([one, func(second, *args[1:], **kwargs)])
+        x, *others = args or [kwargs.pop("input")]
+        half = len(x) // 2
+        state = _state(x)
+        # slices, since autograd lets no function work in place on what `chunk` gives
+        first = func(x[:half], *others, **kwargs)
+        _restore(x, state)
+        return torch.cat([first, func(x[half:], *others, **kwargs)])
 
 
 def _state(like: Tensor) -> Tensor:

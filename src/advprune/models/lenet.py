@@ -28,9 +28,9 @@ class LeNet5Caffe(nn.Module):
     """
 
     latent = (
-        Latent("conv1", "relu1", "conv1"),
-        Latent("conv2", "relu2", "conv2"),
-        Latent("f1", "relu3", None),
+        Latent("conv1", "relu1", group="conv1", gated=True),
+        Latent("conv2", "relu2", group="conv2", gated=True),
+        Latent("f1", "relu3", group="f1", gated=False),
     )
 
     def __init__(

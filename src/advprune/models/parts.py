@@ -18,12 +18,14 @@ class Latent(NamedTuple):
     Attributes:
         name: Of the feature, in tables.
         module: Qualified name of the module whose output it is.
-        gate: Group whose gate multiplies it, or None.
+        group: Group whose units it holds.
+        gated: Whether the group's gate multiplies it here.
     """
 
     name: str
     module: str
-    gate: str | None
+    group: str
+    gated: bool
 
 
 class Normalize(nn.Module):

@@ -86,9 +86,9 @@ def _latent(features: nn.Sequential) -> tuple[Latent, ...]:
     """The gated ReLU of each block, then the head's first layer before and after batch norm."""
     blocks = [number for number, layer in enumerate(features) if isinstance(layer, nn.Conv2d)]
     return (
-        *(Latent(f"features.{n}", f"features.{n + 2}", f"features.{n}") for n in blocks),
-        Latent("head.1", "head.1", None),
-        Latent("head.3", "head.3", None),
+        *(Latent(f"features.{n}", f"features.{n + 2}", f"features.{n}", True) for n in blocks),
+        Latent("head.1", "head.1", "head.1", False),
+        Latent("head.3", "head.3", "head.1", False),
     )
 
 

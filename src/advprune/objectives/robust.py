@@ -4,7 +4,7 @@ Sources: Madry et al. 2018 (arXiv 1706.06083) for adversarial training, Madaan, 
 (arXiv 1908.04355) for the rest; weights of the terms as in the latter's code.
 """
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from advprune.objectives.losses import (
     measured,
     weighted,
 )
-from advprune.vulnerability import mean_distortion, record
+from advprune.vulnerability import Features, mean_distortion, record
 
 
 def adversarial(
@@ -69,7 +69,10 @@ def _terms(
     """Returns clean and adversarial cross-entropy, V (0 without λ) and the log's terms."""
     x_adv = adversary(batch.x, batch.y)
     wanted = coefficients.vulnerability_weight > 0
-    with record(model, batch.x) if wanted else nullcontext({}) as features:
+    recording: AbstractContextManager[Features] = (
+        record(model, batch.x) if wanted else nullcontext({})
+    )
+    with recording as features:
         logits, logits_adv = paired(model, batch.x, x_adv)
     clean, clean_parts = measured("clean", logits, batch.y)
     attacked, adversarial_parts = measured("adversarial", logits_adv, batch.y)

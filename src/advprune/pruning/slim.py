@@ -6,12 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from advprune.attacks.context import evaluating
 from advprune.gates import GatedModel
 from advprune.gates.gated import drop_gates
 from advprune.structure import CutNetwork
-
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
-"""Largest difference of the logits, relative to the largest logit."""
+from advprune.structure.parity import mismatch
 
 
 class SlimError(RuntimeError):
@@ -31,7 +30,7 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
 
     Raises:
         ValueError: `round_to` is not positive.
-        SlimError: outputs differ by more than `TOLERANCE`; no model is returned.
+        SlimError: outputs differ by more than `parity.TOLERANCE`; no model is returned.
     """
     if round_to < 1:
         raise ValueError(f"round_to={round_to}: it must be 1 or more")
@@ -40,7 +39,9 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
     drop_gates(cut.network)
     cut.refresh(gated.expected().detach())
     selected = cut.select_inputs()
-    network = cut.network.requires_grad_(True)
+    network = cut.network
+    for name, parameter in gated.model.named_parameters():
+        network.get_parameter(name).requires_grad_(parameter.requires_grad)
     _describe(network, selected)
     _compare(gated, network, example_input)
     return network.train(gated.training)
@@ -67,24 +68,9 @@ def _describe(network: nn.Module, selected: dict[str, list[int]]) -> None:
         network.architecture = {**architecture, "selected": selected}  # type: ignore[assignment]
 
 
-@torch.no_grad()
 def _compare(gated: GatedModel, network: nn.Module, example_input: Tensor) -> None:
-    training = gated.training
-    try:
-        expected = gated.eval()(example_input)
-    finally:
-        gated.train(training)
-    try:
-        found = network(example_input)
-    except RuntimeError as error:
-        raise SlimError(
-            f"the slim model does not run ({error}): a width is fixed in forward"
-        ) from error
-    scale = expected.abs().max().clamp_min(1e-12)
-    difference = float((found - expected).abs().max() / scale)
-    allowed = TOLERANCE.get(expected.dtype, 1e-2)
-    if not difference <= allowed:
-        raise SlimError(
-            f"slim and gated outputs differ by {difference:.2e} of the largest logit; "
-            f"{allowed:.0e} is allowed"
-        )
+    with evaluating(gated), torch.no_grad():
+        expected = gated(example_input)
+    found = mismatch(network, example_input, expected)
+    if found is not None:
+        raise SlimError(f"the slim model is not the gated one: {found}")

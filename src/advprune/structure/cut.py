@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from advprune.structure.plan import Layer, Structure
+from advprune.structure.plan import Structure
 from advprune.structure.resize import resize, sliced
 from advprune.structure.select import SelectedLinear
 
@@ -24,7 +24,11 @@ class CutNetwork:
         self._model = model
         self._structure = structure
         self._keep = keep
-        self._kept = structure.kept_indices(keep)
+        tensors = _tensors(model)
+        self._kept = {
+            name: {dim: kept for dim, kept in dims.items() if len(kept) < tensors[name].shape[dim]}
+            for name, dims in structure.kept_indices(keep).items()
+        }
         self.network = copy.deepcopy(model).eval().requires_grad_(False)
         resize(self.network, self._kept)
 
@@ -38,19 +42,20 @@ class CutNetwork:
             The network.
         """
         source = _tensors(self._model)
-        values = torch.where(self._keep.to(values.device), values, torch.zeros_like(values))
+        values = values.detach() * self._keep.to(values)
+        values = torch.cat([values, values.new_ones(1)])
         factors = {
-            f"{name}.weight": _columns(layer, values)
-            for name, layer in self._structure.layers.items()
-            if _gated(layer, self._structure.units)
+            f"{name}.weight": layer.factor(values)
+            for name, layer in self._structure.gated_layers.items()
         }
         with torch.no_grad():
             for name, target in _tensors(self.network).items():
-                value = source[name].detach()
+                kept = self._kept.get(name, {})
+                value = sliced(source[name].detach(), kept)
                 if name in factors:
-                    column = factors[name]
-                    value = value * column.view(1, -1, *[1] * (value.dim() - 2)).to(value)
-                target.copy_(sliced(value, self._kept.get(name, {})))
+                    columns = sliced(factors[name], {0: kept[1]} if 1 in kept else {})
+                    value = value * columns.view(1, -1, *[1] * (value.dim() - 2)).to(value)
+                target.copy_(value)
         return self.network
 
     def select_inputs(self) -> dict[str, list[int]]:
@@ -59,7 +64,7 @@ class CutNetwork:
         selected = {}
         for name, layer in self._structure.layers.items():
             arriving = ones[layer.inputs[0]]
-            wanted = layer.open_inputs(ones)[arriving]
+            wanted = layer.factor(ones)[arriving]
             if bool(wanted.all()):
                 continue
             index = wanted.nonzero().flatten()
@@ -73,12 +78,3 @@ class CutNetwork:
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def _gated(layer: Layer, fixed: int) -> bool:
-    return any(bool((factor != fixed).any()) for factor in layer.inputs)
-
-
-def _columns(layer: Layer, values: Tensor) -> Tensor:
-    extended = torch.cat([values, values.new_ones(1)])
-    return torch.stack([extended[factor] for factor in layer.inputs]).prod(dim=0)

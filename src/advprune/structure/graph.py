@@ -22,10 +22,12 @@ class Graph:
     Attributes:
         nodes: all nodes; `node.meta["val"]` holds a tensor of the value's shape.
         tensors: qualified name of the parameter or buffer, by node name.
+        values: their values, by node name.
     """
 
     nodes: tuple[Node, ...]
     tensors: Mapping[str, str]
+    values: Mapping[str, Tensor]
 
 
 def export(model: nn.Module, example_input: Tensor) -> Graph:
@@ -47,7 +49,7 @@ def export(model: nn.Module, example_input: Tensor) -> Graph:
         try:
             program = torch.export.export(copy.deepcopy(model).eval(), (example,))
             table = torch.export.default_decompositions()
-            table.pop(torch.ops.aten.linear.default, None)
+            del table[torch.ops.aten.linear.default]
             program = program.run_decompositions(table)
         except Exception as error:
             raise UnsupportedModelError(
@@ -56,7 +58,9 @@ def export(model: nn.Module, example_input: Tensor) -> Graph:
             ) from error
     signature = program.graph_signature
     tensors = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-    return Graph(tuple(program.graph.nodes), tensors)
+    known = {**program.state_dict, **program.constants}
+    values = {node: known[name] for node, name in tensors.items()}
+    return Graph(tuple(program.graph.nodes), tensors, values)
 
 
 def module_of(node: Node) -> str:

@@ -27,14 +27,14 @@ class Units:
 
     def tie(self, left: Tensor, right: Tensor) -> None:
         """Ties units elementwise; both are ids of one shape."""
-        pairs = torch.stack([left.flatten(), right.flatten()], dim=1).unique(dim=0)
+        pairs = torch.unique(torch.stack([left.flatten(), right.flatten()], dim=1), dim=0)
         for a, b in pairs.tolist():
             first, second = sorted((self._find(a), self._find(b)))
             self._parent[second] = first
 
     def roots(self, ids: Tensor) -> Tensor:
         """Returns the id that stands for each unit's tied set."""
-        known, where = ids.unique(return_inverse=True)
+        known, where = torch.unique(ids, return_inverse=True)
         return torch.tensor([self._find(unit) for unit in known.tolist()])[where]
 
     def groups(self) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ One plan serves the gates, the cut network inside training and the slim network.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,6 +33,28 @@ class Group:
         return slice(self.start, self.start + self.units)
 
 
+class Columns:
+    """Takes columns out of a vector; a run in which each is repeated alike needs no gather.
+
+    Args:
+        index: (columns,), which ones.
+    """
+
+    def __init__(self, index: Tensor) -> None:
+        self._index = index
+        self._start, self._stop = int(index.min()), int(index.max()) + 1
+        self._repeat = len(index) // (self._stop - self._start)
+        run = torch.arange(self._start, self._stop).repeat_interleave(self._repeat)
+        self._is_run = torch.equal(run, index)
+
+    def of(self, values: Tensor) -> Tensor:
+        """Returns the columns of the last dimension."""
+        if not self._is_run:
+            return values.index_select(-1, self._index.to(values.device))
+        columns = values[..., self._start : self._stop]
+        return columns if self._repeat == 1 else columns.repeat_interleave(self._repeat, dim=-1)
+
+
 @dataclass(frozen=True)
 class Layer:
     """A layer that reads units along one dimension of its weight and makes units along another.
@@ -49,9 +72,20 @@ class Layer:
     outputs: Tensor
     pair_macs: int
 
-    def open_inputs(self, keep: Tensor) -> Tensor:
-        """Returns, (inputs,), which inputs all their factors keep."""
-        return torch.stack([keep[factor] for factor in self.inputs]).all(dim=0)
+    def factor(self, values: Tensor) -> Tensor:
+        """Returns what multiplies each input: the product of its units' values, (..., inputs).
+
+        Args:
+            values: (..., units + 1), bool too (then an input is open where all its units are).
+        """
+        product = self._columns[0].of(values)
+        for columns in self._columns[1:]:
+            product = product * columns.of(values)
+        return product
+
+    @cached_property
+    def _columns(self) -> tuple["Columns", ...]:
+        return tuple(Columns(units) for units in self.inputs)
 
 
 @dataclass(frozen=True)
@@ -76,6 +110,15 @@ class Structure:
         """Returns how many units there are in all groups."""
         return sum(group.units for group in self.groups.values())
 
+    @cached_property
+    def gated_layers(self) -> dict[str, Layer]:
+        """Returns the layers that read at least one unit of a group."""
+        return {
+            name: layer
+            for name, layer in self.layers.items()
+            if bool((layer.inputs[0] < self.units).any())
+        }
+
     def join(self, values: Mapping[str, Tensor]) -> Tensor:
         """Returns the groups' values, each (..., units of the group), as one (..., all units)."""
         return torch.cat([values[name] for name in self.groups], dim=-1)
@@ -92,7 +135,7 @@ class Structure:
         """
         ones = self._extended(keep)
         return sum(
-            layer.pair_macs * int(layer.open_inputs(ones).sum()) * int(ones[layer.outputs].sum())
+            layer.pair_macs * int(layer.factor(ones).sum()) * int(ones[layer.outputs].sum())
             for layer in self.layers.values()
         )
 
@@ -102,16 +145,21 @@ class Structure:
         Units that are not kept get what would come back with them alone.
         """
         ones = self._extended(keep)
+        sign = torch.where(ones, -1.0, 1.0).double()
         total = torch.zeros(self.units + 1, dtype=torch.float64)
         for layer in self.layers.values():
-            inputs, outputs = layer.open_inputs(ones), ones[layer.outputs]
-            made = torch.full(layer.outputs.shape, float(layer.pair_macs * int(inputs.sum())))
-            total.index_add_(0, layer.outputs, made.double())
-            for number, factor in enumerate(layer.inputs):
-                others = [ones[other] for n, other in enumerate(layer.inputs) if n != number]
-                open_ = torch.stack([*others, torch.ones_like(inputs)]).all(dim=0)
-                read = open_.double() * (layer.pair_macs * int(outputs.sum()))
-                total.index_add_(0, factor, read)
+            made = torch.zeros_like(total).index_add_(
+                0, layer.outputs, torch.ones(len(layer.outputs), dtype=torch.float64)
+            )
+            read = torch.zeros_like(total)
+            for number, units in enumerate(layer.inputs):
+                others = layer.inputs[:number] + layer.inputs[number + 1 :]
+                open_ = torch.ones(len(units), dtype=torch.float64)
+                for other in others:
+                    open_ = open_ * ones[other]
+                read.index_add_(0, units, open_)
+            inputs, outputs = layer.factor(ones).sum(), ones[layer.outputs].sum()
+            total += layer.pair_macs * (made * inputs + read * outputs + sign * made * read)
         return total[:-1]
 
     def restricted(self, keep: Tensor) -> "Structure":

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 Indices = Mapping[int, Tensor]
 """Kept indices by dimension."""
@@ -51,5 +52,5 @@ def _state_shape(owner: nn.Module, attribute: str, value: Tensor) -> None:
         owner.in_channels = value.shape[1] * owner.groups
     elif attribute == "weight" and isinstance(owner, nn.Linear):
         owner.out_features, owner.in_features = value.shape
-    elif hasattr(owner, "num_features"):
+    elif isinstance(owner, _BatchNorm):
         owner.num_features = value.shape[0]

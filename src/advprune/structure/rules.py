@@ -45,7 +45,7 @@ class Flow:
         source = node.args[argument] if argument < len(node.args) else None
         if source is None:
             return
-        if not isinstance(source, Node) or source not in self._parameters():
+        if not isinstance(source, Node) or source.name not in self.graph.tensors:
             raise refusal(node, "its weight is computed, not a parameter or buffer of a module")
         known = self.slices.setdefault(self.graph.tensors[source.name], {})
         for dim, ids in dims.items():
@@ -83,9 +83,6 @@ class Flow:
         if ids is None:
             raise refusal(node, "it mixes positions that belong to different units")
         return ids
-
-    def _parameters(self) -> set[Node]:
-        return {node for node in self.graph.nodes if node.name in self.graph.tensors}
 
 
 Rule = Callable[[Flow, Node], Labels]
@@ -152,7 +149,7 @@ def _batch_norm(flow: Flow, node: Node) -> Labels:
 def _pool(flow: Flow, node: Node) -> Labels:
     dims = node.args[1] if str(node.target) == "aten.mean.dim" else ()
     rank = flow.of(node).dim()
-    reduced = {int(dim) % rank for dim in dims} if isinstance(dims, (list, tuple)) else set()
+    reduced = {int(dim) % rank for dim in dims} if isinstance(dims, (list, tuple)) else {0}
     if reduced & {0, 1}:
         raise refusal(node, "it averages over the batch or over channels")
     return spread(flow.channels(node), 1, shape_of(node))
@@ -192,6 +189,15 @@ def _combine(flow: Flow, node: Node) -> Labels:
         raise refusal(node, "values of different shapes meet, which has no rule yet")
     flow.units.tie(left, right)
     return left
+
+
+@rule("aten.index_select.default")
+def _index_select(flow: Flow, node: Node) -> Labels:
+    dim, index = int(str(node.args[1])), node.args[2]
+    known = flow.graph.values.get(index.name) if isinstance(index, Node) else None
+    if known is None or dim % flow.of(node).dim() == 0:
+        raise refusal(node, "it picks examples, or by an index that is no buffer of a module")
+    return flow.of(node).index_select(dim, known.cpu())
 
 
 @rule("<built-in function getitem>")

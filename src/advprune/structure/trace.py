@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from advprune.structure.errors import UnsupportedModelError
 from advprune.structure.graph import export
-from advprune.structure.labels import FIXED
 from advprune.structure.plan import Group, Layer, Structure
 from advprune.structure.rules import Flow, walk
 
@@ -31,12 +30,12 @@ def trace(model: nn.Module, example_input: Tensor) -> Structure:
 
 def _numbered(flow: Flow) -> Structure:
     roots = flow.units.groups()
-    fixed = int(flow.units.roots(torch.tensor([FIXED])))
-    groups, number, start = {}, {}, 0
+    groups: dict[str, Group] = {}
+    number: dict[int, int] = {}
+    start = 0
     read = torch.cat([flow.units.roots(inputs) for inputs, _, _ in flow.reads.values()])
     for name, members in roots.items():
-        movable = members[(members != fixed) & torch.isin(members, read)]
-        if len(movable) != len(members) or not name:
+        if not name or not bool(torch.isin(members, read).any()):
             continue  # tied to the image or the logits, or read by nobody: left whole
         groups[name] = Group(name, len(members), len(members), start)
         number.update(zip(members.tolist(), range(start, start + len(members)), strict=True))
