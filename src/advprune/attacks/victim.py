@@ -57,8 +57,9 @@ class Victim:
             A tensor like `x`, and two of (rows,). The last is as seen in the attack's precision.
         """
         x = x.detach().requires_grad_()
-        with torch.enable_grad(), self._autocast(x), fast_input_gradients():
-            logits = self._logits(x)
+        with torch.enable_grad(), self._autocast(x):
+            with fast_input_gradients():
+                logits = self._logits(x)
             losses = self._losses(logits, rows)
             if not losses.requires_grad:
                 raise ValueError(
