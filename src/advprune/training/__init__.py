@@ -1,5 +1,16 @@
 """Training: phases, their loop, schedules and checkpoints."""
 
+from advprune.training.interrupt import Interrupted
+from advprune.training.loop import Trained, train
 from advprune.training.settings import AttackSettings, Budget, GateSettings, Phase, Training
 
-__all__ = ["AttackSettings", "Budget", "GateSettings", "Phase", "Training"]
+__all__ = [
+    "AttackSettings",
+    "Budget",
+    "GateSettings",
+    "Interrupted",
+    "Phase",
+    "Trained",
+    "Training",
+    "train",
+]

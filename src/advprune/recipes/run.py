@@ -1,0 +1,188 @@
+"""The main job: from a recipe to a small robust model and its report."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from advprune import data, models, pruning, report, shipping, training
+from advprune.data import Splits
+from advprune.evaluation import environment, write_json
+from advprune.gates import GatedModel
+from advprune.recipes import figures, loading
+from advprune.recipes.figures import Figures
+from advprune.recipes.schema import Recipe
+from advprune.training import Trained
+
+
+def run_recipe(
+    recipe: Recipe, out: str | Path, *, resume: bool = False, console: Console | None = None
+) -> Path:
+    """Loads data, trains all phases, slims, evaluates before and after, saves and reports.
+
+    What is finished stays in ``out`` whatever happens later: with ``resume`` no stage is done
+    twice, and training continues to the bit.
+
+    Args:
+        recipe: What to do.
+        out: Folder of the run; see the design of a run's folder.
+        resume: Whether to continue the run in ``out``.
+        console: Where progress and the final table are shown.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        ValueError: ``out`` holds another run, or the data or model are not as the recipe says.
+    """
+    out, console = Path(out), console or Console()
+    _claim(recipe, out, resume)
+    splits = data.load(
+        recipe.data.name,
+        path=recipe.data.path,
+        validation=recipe.data.validation,
+        seed=recipe.seed,
+        **recipe.data.arguments,
+    )
+    model = _built(recipe)
+    trained = training.train(
+        model,
+        splits,
+        recipe.threat.build(),
+        recipe.training,
+        out=out,
+        slim=pruning.slim,
+        gates=recipe.gates,
+        resume=resume,
+        console=console,
+    )
+    console.print(_gap(trained), highlight=False)
+    result = _judged(recipe, out, splits, model, trained)
+    write_json(out / "result.json", result)
+    page = report.write(out)
+    console.print(_table(result))
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+    return page
+
+
+def _claim(recipe: Recipe, out: Path, resume: bool) -> None:
+    path, text = out / "recipe.yaml", loading.dump(recipe)
+    if path.is_file():
+        if not resume:
+            raise ValueError(
+                f"{out} holds a run already: continue it with --resume, or choose another folder"
+            )
+        if path.read_text(encoding="utf-8") != text:
+            raise ValueError(f"{path} is not the given recipe: resume a run with its own recipe")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _built(recipe: Recipe) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        return models.build(recipe.model.name, **recipe.model.arguments)
+
+
+def _judged(
+    recipe: Recipe, out: Path, splits: Splits, dense: nn.Module, trained: Trained
+) -> Figures:
+    """Everything in ``result.json``, each stage kept in ``stages/`` as soon as it is done."""
+    model = trained.model.cpu()
+    gated = model if isinstance(model, GatedModel) else trained.gated
+    images = figures.example(splits.validation)
+    after = pruning.slim(gated, images) if gated is not None and model is gated else model
+    judged = {"after": after.eval()}
+    if gated is not None:
+        judged = {"before": gated.cpu().eval(), **judged}
+    result: Figures = {
+        "schema": 1,
+        "recipe": recipe.name,
+        **{key: _network(recipe, out, key, network, splits) for key, network in judged.items()},
+        "threat": {"norm": recipe.threat.norm, "eps": recipe.threat.eps},
+        "data": recipe.data.name,
+        "seed": recipe.seed,
+        "environment": environment(),
+        "training": {
+            "seconds": trained.seconds,
+            "validation_best": trained.best,
+            "validation_last": trained.last,
+        },
+    }
+    plain = {key: dense if key == "before" else network for key, network in judged.items()}
+    costs = _stage(out, "cost", lambda: figures.costs(plain, images))
+    for key in judged:
+        result[key] |= costs[key]
+    if gated is not None:
+        result["before"]["widths"] = figures.uncut(gated)
+        result["after"]["widths"] = figures.widths(gated)
+    _ship(recipe, out, splits, after, result["after"])
+    return result
+
+
+def _network(recipe: Recipe, out: Path, key: str, network: nn.Module, splits: Splits) -> Figures:
+    found: Figures = {}
+    for measure in (figures.accuracies, figures.vulnerabilities, figures.radii):
+        compute = partial(measure, recipe, network, splits.test)
+        found |= _stage(out, f"{key}-{measure.__name__}", compute)
+    found.pop("survivors")
+    found["warnings"] += found.pop("curve_warnings", [])
+    return found
+
+
+def _stage(out: Path, name: str, compute: Callable[[], Figures]) -> Figures:
+    """A stage's figures: those that a run before this one left, or new ones."""
+    path = out / "stages" / f"{name}.json"
+    if not path.is_file():
+        write_json(path, compute())
+    kept: Figures = json.loads(path.read_text(encoding="utf-8"))
+    return kept
+
+
+def _ship(recipe: Recipe, out: Path, splits: Splits, model: nn.Module, found: Figures) -> None:
+    shipping.save(
+        model,
+        out / "model",
+        input_shape=list(splits.train.x.shape[1:]),
+        input_range=[0.0, 1.0],
+        classes=list(splits.train.classes),
+        threat={"norm": recipe.threat.norm, "eps": recipe.threat.eps},
+        results={key: found[key] for key in ("clean", "robust", "suite", "examples")},
+    )
+
+
+def _gap(trained: Trained) -> str:
+    return (
+        f"validation PGD accuracy: best checkpoint {trained.best:.2%}, last {trained.last:.2%},"
+        f" gap {trained.best - trained.last:.2%}; trained in {trained.seconds:.0f} s"
+    )
+
+
+_ROWS: dict[str, Callable[[Figures], str]] = {
+    "clean accuracy": lambda net: f"{net['clean']:.2%}",
+    "robust accuracy": lambda net: f"{net['robust']:.2%}",
+    "vulnerability": lambda net: f"{net['vulnerability']['network']:.4f}",
+    "  relative": lambda net: f"{net['vulnerability']['relative']:.4f}",
+    "parameters": lambda net: f"{net['cost']['parameters']:,}",
+    "MACs": lambda net: f"{net['cost']['macs']:,}",
+    "bytes": lambda net: f"{net['cost']['bytes']:,}",
+    "ms, 1 image": lambda net: f"{net['latency'][0]['median_ms']:.3f}",
+    f"ms, {figures.BATCH} images": lambda net: f"{net['latency'][1]['median_ms']:.2f}",
+}
+
+
+def _table(result: dict[str, Any]) -> Table:
+    keys = [key for key in ("before", "after") if key in result]
+    table = Table("", title=f"{result['recipe']}: {' and '.join(keys)} slimming")
+    for key in keys:
+        table.add_column(key, justify="right")
+    for label, show in _ROWS.items():
+        table.add_row(label, *(show(result[key]) for key in keys))
+    return table
