@@ -190,7 +190,9 @@ _FACTS = {
     "data_examples": "of images there",
     "data_hash": "SHA-256 of the images",
     "model_hash": "SHA-256 of the model",
+    "batch_size": "images a batch",
     "seed": "seed",
+    "training": "training",
     "commit": "commit",
     "environment": "environment",
 }
