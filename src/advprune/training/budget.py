@@ -3,18 +3,26 @@
 The weight of the KL is multiplied by ``exp(p e + i ∫ e)``, where ``e = log(cost / target)``: a
 proportional-integral controller in the logarithmic domain, so that it does not matter how large
 the KL, the network or the data set is. Dead units seldom come back, so an overshoot cannot be
-mended: below the target the integral is drained faster than it was filled.
+mended: below the target the integral is drained faster than it was filled, and the cost is one
+that falls before units die (``foreseen_macs``).
 """
 
 import dataclasses
 import math
 
+import torch
+from torch import Tensor
+
+from advprune.gates.base import ACTIVE_ABOVE
+from advprune.structure import Structure
 from advprune.training.settings import Budget
 
 _PROPORTIONAL = 4.0
 _INTEGRAL = 40.0
 _DRAIN = 4.0
 _LIMIT = 8.0
+_SAFE = 0.05
+"""A gate whose mean is larger is far from death; one between this and its death is on its way."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +36,27 @@ class Controller:
 
     integral: float = 0.0
     multiplier: float = 1.0
+
+
+def foreseen_macs(structure: Structure, means: Tensor) -> float:
+    """Multiply-accumulates where a unit on its way to death counts the less the further it is.
+
+    A unit counts ``log(m / d) / log(s / d)``, clamped to [0, 1], where m is its gate's mean, d the
+    mean at which it dies and s = 0.05. Optimisers move a gate's logarithm at a bounded speed, so
+    this is a forecast some dozens of steps long.
+
+    Args:
+        structure: Of the gated network.
+        means: (all units,) means of the gates.
+    """
+    share = torch.log(means.clamp_min(1e-12) / ACTIVE_ABOVE) / math.log(_SAFE / ACTIVE_ABOVE)
+    alive = torch.cat([share.clamp(0, 1), share.new_ones(1)])
+    return sum(
+        layer.pair_macs
+        * float(torch.stack([alive[units] for units in layer.inputs]).prod(0).sum())
+        * float(alive[layer.outputs].sum())
+        for layer in structure.layers.values()
+    )
 
 
 def target(budget: Budget, progress: float) -> float:

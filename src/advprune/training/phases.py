@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune import data
-from advprune.gates import GatedModel, gate, remove, restore, settle
+from advprune.gates import GatedModel, remove, restore, settle
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers
 from advprune.training.settings import Phase
@@ -51,12 +51,9 @@ def check(run: Run) -> None:
         ValueError: They cannot; the message names the operator, or the smallest cost.
     """
     gated_phases = [phase for phase in run.settings.phases if phase.on == "gated"]
-    if not gated_phases:
-        return
-    gated = _gated(run, run.model)
     for phase in gated_phases:
         if phase.budget is not None:
-            settle(gated, phase.budget.macs * run.unpruned_macs)
+            settle(deepcopy(run.gated), phase.budget.macs * run.unpruned_macs)
 
 
 def begin_next(run: Run, state: State) -> None:
@@ -147,13 +144,11 @@ def _below_budget(run: Run, phase: Phase, gated: GatedModel, alive: Tensor) -> b
 
 
 def _gated(run: Run, model: nn.Module) -> GatedModel:
-    return gate(model, _example(run, model), run.gates.family, run.gates.per_position)
+    gated = deepcopy(run.gated)  # its graph need not be exported again
+    gated.model.load_state_dict(model.state_dict())
+    return gated
 
 
 def _folded(run: Run, gated: nn.Module) -> nn.Module:
     assert isinstance(gated, GatedModel)
-    return run.slim(gated, _example(run, gated))
-
-
-def _example(run: Run, model: nn.Module) -> Tensor:
-    return run.example.to(next(model.parameters()).device)
+    return run.slim(gated, run.example.to(next(gated.parameters()).device))

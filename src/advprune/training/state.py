@@ -11,8 +11,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from advprune.data import Splits
-from advprune.gates import CurrentNetwork, GatedModel
-from advprune.structure import Structure, trace
+from advprune.gates import CurrentNetwork, GatedModel, gate
+from advprune.structure import Structure
 from advprune.threat import ThreatModel
 from advprune.training import average, optimisers
 from advprune.training.budget import Controller
@@ -72,10 +72,14 @@ class Run:
         return self.splits.train.subset(range(2)).tensors()[0]
 
     @cached_property
+    def gated(self) -> GatedModel:
+        """The model as it came, gated: copied by whatever needs a gated one, never trained."""
+        return gate(self.model, self.example, self.gates.family, self.gates.per_position)
+
+    @property
     def unpruned(self) -> Structure:
         """The structure before any unit is removed, with all gates."""
-        plain = trace(self.model, self.example)
-        return plain.with_input_gates(self.gates.per_position)
+        return self.gated.structure
 
     @property
     def unpruned_macs(self) -> int:
