@@ -35,7 +35,7 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     path = _locate(source)
     given = plain_yaml.parse(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(given, dict):
-        raise ValueError(f"{path}: a recipe is a mapping of keys to values")  # noqa: TRY004
+        raise ValueError(f"{path}: a recipe is a mapping of keys to values")
     for assignment in overrides:
         override(given, assignment)
     return _checked(given, path)

@@ -41,7 +41,7 @@ def _inside(place: Any, key: str, path: str) -> Any:
             place[key] = {}
         inner = place[key]
     if not isinstance(inner, (dict, list)):
-        raise ValueError(f"{path} is {inner!r}: nothing can be set inside it")  # noqa: TRY004
+        raise ValueError(f"{path} is {inner!r}: nothing can be set inside it")
     return inner
 
 
