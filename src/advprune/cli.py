@@ -30,7 +30,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="advprune", message="%(prog)s %(version)s")
+@click.version_option(package_name="advprune", message="advprune %(version)s")
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
 def main(debug: bool) -> None:
     """Make image classifiers robust to adversarial attacks and physically small."""
@@ -107,7 +107,7 @@ def evaluate(
 
     threat = ap.ThreatModel(norm=norm, eps=eps)
     network = ap.load(model)
-    others = {f"transfer from {source}": ap.load(source) for source in sources}
+    others = {source: ap.load(source) for source in sources}
     images = ap.data.load(data, path=path, validation=0).test
     result = ap.evaluate(network, images, threat, suite, others, subset=subset, seed=seed)
     Console().print(result)

@@ -19,7 +19,17 @@ def explain(error: ValidationError, schema: type[BaseModel], given: Any) -> str:
         schema: The model that the recipe was checked against.
         given: The recipe as read, whose lists' entries are named in the complaints.
     """
-    return "\n".join(_line(details, schema, given) for details in error.errors())
+    found = error.errors()
+    return "\n".join(
+        _line(details, schema, given) for details in found if not _follows(details, found)
+    )
+
+
+def _follows(details: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """Whether a list counts as too short only because its entries are wrong."""
+    place = details["loc"]
+    inner = any(len(e["loc"]) > len(place) and e["loc"][: len(place)] == place for e in found)
+    return details["type"] == "too_short" and inner
 
 
 def _line(details: ErrorDetails, schema: type[BaseModel], given: Any) -> str:

@@ -71,7 +71,7 @@ class DataSettings(_Named):
 
     name: Annotated[str, AfterValidator(_source)]
     path: str | None = None
-    validation: Annotated[float, PlainValidator(_held_out)] = 0.1
+    validation: Annotated[int | float, PlainValidator(_held_out)] = 0.1
 
 
 class ModelSettings(_Named):
