@@ -1,0 +1,114 @@
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from advprune.gates import BetaBernoulli, GatedModel, gate
+from advprune.models import build
+from advprune.structure import UnsupportedModelError
+
+IMAGES = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture(scope="module")
+def lenet() -> GatedModel:
+    return gate(build("lenet5_caffe"), torch.rand(1, 1, 28, 28), per_position=("f1",))
+
+
+def test_lenet_has_the_units_of_the_paper(lenet: GatedModel) -> None:
+    units = {name: module.units for name, module in lenet.gates.items()}
+    assert units == {"conv1": 20, "conv2": 50, "f1": 500, "f1.inputs": 800}
+    assert lenet.structure.units == 1370
+    assert sum(count for name, count in units.items() if name != "f1.inputs") == 570
+
+
+def test_lenet_has_2293000_multiply_accumulates(lenet: GatedModel) -> None:
+    by_hand = 24 * 24 * 25 * 20 + 8 * 8 * 25 * 20 * 50 + 800 * 500 + 500 * 10
+    assert lenet.structure.macs() == by_hand == 2_293_000
+    assert lenet.structure.macs(lenet.keep()) == 2_293_000
+
+
+def test_the_given_model_is_left_as_it_was(make_chain: type[nn.Module]) -> None:
+    model = make_chain().train()
+    model.get_submodule("bn1").eval()
+    state = copy.deepcopy(model.state_dict())
+    gated = gate(model, IMAGES)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert [name for name, module in model.named_modules() if not module.training] == ["bn1"]
+    assert not any(module._forward_pre_hooks for module in model.modules())
+    assert gated.training
+    assert not gated.model.get_submodule("bn1").training  # the copy keeps each module's mode
+
+
+def test_any_batch_size_will_do_as_example(make_chain: type[nn.Module]) -> None:
+    assert gate(make_chain(), IMAGES[:1]).structure.units == 12
+
+
+def test_options_reach_the_family(make_chain: type[nn.Module]) -> None:
+    gated = gate(make_chain(), IMAGES, start=2.0)
+    module = gated.gates["conv2"]
+    assert isinstance(module, BetaBernoulli)
+    assert module.mean()[0].item() == pytest.approx(0.6802, abs=1e-4)
+
+
+def test_unknown_settings_are_refused_with_what_is_allowed(make_chain: type[nn.Module]) -> None:
+    with pytest.raises(ValueError, match="did you mean 'fixed'"):
+        gate(make_chain(), IMAGES, "fixt")
+    with pytest.raises(ValueError, match="did you mean 'start'"):
+        gate(make_chain(), IMAGES, stat=2.0)
+    with pytest.raises(ValueError, match=r"per_position='conv2'.*\['f1', 'f2'\]"):
+        gate(make_chain(), IMAGES, per_position=("conv2",))
+
+
+class Small(nn.Module):
+    """A convolution, something else, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class ReadsFunctionally(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.conv(x)).mean((2, 3))
+        return functional.linear(x, self.fc.weight, self.fc.bias)
+
+
+class FixesItsWidth(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.conv(x)).mean((2, 3))
+        logits: Tensor = self.fc(x.view(-1, 4))
+        return logits
+
+
+class SharesAWeight(Small):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tied = nn.Linear(4, 3)
+        self.tied.weight = self.fc.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.conv(x)).mean((2, 3))
+        logits: Tensor = self.fc(x) + self.tied(x)
+        return logits
+
+
+def test_a_weight_that_is_read_without_its_layer_is_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"\['fc'\] are read without calling"):
+        gate(ReadsFunctionally(), IMAGES)
+
+
+def test_a_width_fixed_in_forward_is_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="a width is fixed in its forward"):
+        gate(FixesItsWidth(), IMAGES)
+
+
+def test_a_weight_that_two_layers_share_is_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="SharesAWeight cannot be cut"):
+        gate(SharesAWeight(), IMAGES)
