@@ -55,7 +55,7 @@ class Row:
     narrowed_to: str | None = None
 
 
-_EQUAL = ("training.phases.train.epochs=24",)
+_EQUAL = ("training.phases.train.epochs=20",)
 """The controls train for as long as ANP-VS does with all its phases; the table states seconds."""
 
 ROWS = {
