@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from advprune.gates import GatedModel
+from advprune.structure import Group, Layer, Structure
 
 
 def test_units_in_one_vector_are_split_by_group_and_joined_again(chain: GatedModel) -> None:
@@ -19,6 +20,14 @@ def test_a_unit_costs_what_the_network_saves_without_it(gated: GatedModel) -> No
             other = keep.clone()
             other[unit] = not keep[unit]
             assert costs[unit] == abs(now - structure.macs(other)), unit
+
+
+def test_a_unit_that_a_layer_reads_and_makes_is_counted_once() -> None:
+    units = torch.arange(2)
+    structure = Structure({"g": Group("g", 2, 2, 0)}, {"g": Layer("g", (units,), units, 3)})
+    assert structure.macs() == 3 * 2 * 2
+    assert structure.unit_macs().tolist() == [9, 9]  # 12 with both, 3 with one
+    assert structure.unit_macs(torch.tensor([True, False])).tolist() == [3, 9]
 
 
 def test_a_layer_multiplies_the_factors_of_its_inputs(positions: GatedModel) -> None:
