@@ -1,0 +1,60 @@
+"""The examples of the README run as they are written."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(
+    r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+)
+FILES = {
+    title[1]: text
+    for _, text in BLOCKS
+    if (title := re.match(r"# (\S+\.(?:py|yaml))\n", text)) is not None
+}
+PYTHON = [text for language, text in BLOCKS if language == "python" and text not in FILES.values()]
+COMMANDS = [text for language, text in BLOCKS if language == "bash"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def succeed(arguments: list[str], folder: Path) -> None:
+    beside_python = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        arguments, cwd=folder, env=os.environ | {"PATH": beside_python}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_examples_are_found() -> None:
+    assert (len(PYTHON), len(COMMANDS)) == (1, 2)
+    assert set(FILES) == {"my_net.py", "mine.yaml"}
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_python_runs_as_written(code: str, folder: Path) -> None:
+    succeed([sys.executable, "-c", code], folder)
+    assert (folder / "model" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("commands", COMMANDS)
+def test_commands_run_as_written(commands: str, folder: Path) -> None:
+    succeed(["bash", "-euo", "pipefail", "-c", commands], folder)
+    (report,) = folder.glob("runs/*/report.html")
+    assert report.stat().st_size > 0
+
+
+def test_the_table_of_results_has_its_place() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert text.index("<!-- results:begin -->") < text.index("<!-- results:end -->")
