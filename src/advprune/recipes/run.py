@@ -62,7 +62,7 @@ def run_recipe(
         resume=resume,
         console=console,
     )
-    console.print(_gap(trained), highlight=False)
+    console.print(_gap(trained), highlight=False, soft_wrap=True)
     result = _judged(recipe, out, splits, model, trained)
     write_json(out / "result.json", result)
     page = report.write(out)
@@ -180,9 +180,9 @@ _ROWS: dict[str, Callable[[Figures], str]] = {
 
 def _table(result: dict[str, Any]) -> Table:
     keys = [key for key in ("before", "after") if key in result]
-    table = Table("", title=f"{result['recipe']}: {' and '.join(keys)} slimming")
+    table = Table("", title=result["recipe"])
     for key in keys:
-        table.add_column(key, justify="right")
+        table.add_column(f"{key} slimming" if len(keys) > 1 else "trained", justify="right")
     for label, show in _ROWS.items():
         table.add_row(label, *(show(result[key]) for key in keys))
     return table

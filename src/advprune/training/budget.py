@@ -17,10 +17,11 @@ from advprune.gates.base import ACTIVE_ABOVE
 from advprune.structure import Structure
 from advprune.training.settings import Budget
 
-_PROPORTIONAL = 4.0
+_PROPORTIONAL = 8.0
 _INTEGRAL = 40.0
-_DRAIN = 4.0
+_DRAIN = 10.0
 _LIMIT = 8.0
+_NOTHING = 1e-6  # a cost of 0 has no logarithm
 _SAFE = 0.05
 """A gate whose mean is larger is far from death; one between this and its death is on its way."""
 
@@ -74,7 +75,7 @@ def update(
 
     Args:
         controller: Its state so far.
-        cost: Present share of the unpruned cost, in (0, 1].
+        cost: Present share of the unpruned cost, in [0, 1].
         budget: What is wanted.
         progress: Share of the phase's steps already taken.
         elapsed: Share of the phase since the last move.
@@ -82,7 +83,7 @@ def update(
     Returns:
         The new state.
     """
-    error = math.log(cost / target(budget, progress))
+    error = math.log(max(cost, _NOTHING) / target(budget, progress))
     gain = _INTEGRAL * (1.0 if error > 0 else _DRAIN)
     integral = _clamp(controller.integral + gain * error * elapsed)
     return Controller(integral, math.exp(_clamp(_PROPORTIONAL * error + integral)))

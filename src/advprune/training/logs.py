@@ -3,6 +3,7 @@
 import csv
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,14 +39,16 @@ class Logs:
 
     Args:
         out: The run's folder.
-        after_step: Rows of later steps were logged by a run that was killed, and are dropped.
+        epochs: Finished epochs of the run that this one resumes; rows of later ones were logged
+            before it was killed, and are dropped.
+        steps: Steps that it had taken.
     """
 
-    def __init__(self, out: Path, after_step: int) -> None:
+    def __init__(self, out: Path, epochs: int, steps: int) -> None:
         out.mkdir(parents=True, exist_ok=True)
         self._path = out / "metrics.csv"
-        _truncate(self._path, after_step)
-        self._board = SummaryWriter(out / "tensorboard", purge_step=after_step + 1)
+        _truncate(self._path, epochs)
+        self._board = SummaryWriter(out / "tensorboard", purge_step=steps + 1)
 
     def __enter__(self) -> Self:
         return self
@@ -67,22 +70,14 @@ class Logs:
                 self._board.add_scalar(name, value, int(row["step"]))
 
 
-def _truncate(path: Path, after_step: int) -> None:
+def _truncate(path: Path, epochs: int) -> None:
     rows: list[dict[str, str]] = []
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as file:
-            # a line cut short by a kill has no step, or a step of which the epoch is run again
-            rows = [row for row in csv.DictReader(file) if _step(row) <= after_step]
+            rows = list(islice(csv.DictReader(file), epochs))
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
     os.replace(unfinished, path)  # noqa: PTH105 - atomic on every system
-
-
-def _step(row: Mapping[str, str | None]) -> float:
-    try:
-        return int(row.get("step") or "")
-    except ValueError:
-        return float("inf")

@@ -98,7 +98,7 @@ def _begun(run: Run, found: Path | None) -> State:
 def _run_phases(run: Run, state: State, console: Console) -> None:
     done = state.position.total
     with (
-        Logs(run.out, done) as logs,
+        Logs(run.out, state.epochs(run), done) as logs,
         interrupt.watched() as stop_asked,
         progress.shown(run.total_steps, done, console) as advance,
     ):

@@ -26,7 +26,9 @@ FOLDED = "gated"
 def save(run: Run, state: State) -> None:
     """Writes the latest checkpoint, then deletes those that are no longer kept."""
     state.clock.tick()
-    folder = run.checkpoints / f"step-{state.position.total:09d}"
+    # one within an epoch and one at its border may hold as many steps, and need names of their own
+    name = f"step-{state.position.total:09d}-epoch-{state.epochs(run):05d}"
+    folder = run.checkpoints / name
     checkpoint.write(folder, _tensors(state), _json(run, state))
     checkpoint.prune(run.checkpoints, run.settings.keep_checkpoints)
 

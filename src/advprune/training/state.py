@@ -203,6 +203,11 @@ class State:
         """The phase that the run is in."""
         return run.settings.phases[self.position.phase]
 
+    def epochs(self, run: Run) -> int:
+        """Epochs of all phases that are finished."""
+        before = run.settings.phases[: self.position.phase]
+        return sum(phase.epochs for phase in before) + self.position.epoch
+
     def progress(self, run: Run) -> float:
         """Epochs of the phase so far, with the fraction of the present one."""
         return self.position.epoch + self.position.step / run.steps_per_epoch

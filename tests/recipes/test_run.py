@@ -1,0 +1,155 @@
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from advprune import shipping, training
+from advprune.recipes import Recipe, figures
+from advprune.recipes.run import run_recipe
+
+RECIPE = Recipe.model_validate(
+    {
+        "name": "tiny",
+        "data": {"name": "digits", "validation": 100},
+        "model": {"name": "small_cnn", "widths": [4, 6, 8]},
+        "threat": {"eps": 0.05},
+        "gates": {"family": "beta_bernoulli"},
+        "training": {
+            "batch_size": 256,
+            "threads": 1,
+            "validation_examples": 50,
+            "validation_attack_steps": 2,
+            "phases": [
+                {"name": "pretrain", "epochs": 2, "learning_rate": 0.01},
+                {
+                    "name": "prune",
+                    "on": "gated",
+                    "objective": "anp",
+                    "attack": {"steps": 1},
+                    "budget": {"macs": 0.5},
+                },
+                {
+                    "name": "finetune",
+                    "on": "slim",
+                    "objective": "adversarial",
+                    "attack": {"steps": 1},
+                },
+            ],
+        },
+        "evaluation": {"suite": "quick", "examples": 40, "curve": [0, 0.5]},
+    }
+)
+
+
+def _run(out: Path, recipe: Recipe = RECIPE, *, resume: bool = False) -> str:
+    text = io.StringIO()
+    run_recipe(recipe, out, resume=resume, console=Console(file=text, width=100))
+    return text.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    return out, _run(out)
+
+
+@pytest.fixture(scope="module")
+def result(finished: tuple[Path, str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((finished[0] / "result.json").read_text())
+    return found
+
+
+def test_the_folder_holds_all_that_a_run_leaves(finished: tuple[Path, str]) -> None:
+    names = {path.name for path in finished[0].iterdir()}
+    assert names >= {"recipe.yaml", "metrics.csv", "checkpoints", "model", "result.json"}
+    assert "report.html" in names
+
+
+def test_the_terminal_ends_with_the_table_and_the_report(finished: tuple[Path, str]) -> None:
+    out, text = finished
+    for row in ("clean accuracy", "robust accuracy", "vulnerability", "MACs", "ms, 1 image"):
+        assert row in text
+    assert text.strip().endswith(f"Report: {out / 'report.html'}")
+
+
+def test_the_slim_network_is_smaller_and_within_its_budget(result: dict[str, Any]) -> None:
+    before, after = result["before"]["cost"], result["after"]["cost"]
+    assert after["macs"] <= 0.5 * before["macs"]
+    assert after["parameters"] < before["parameters"]
+    kept = result["after"]["widths"]
+    assert {name: total for name, (_, total) in kept.items()} == {"conv1": 4, "conv2": 6, "f1": 8}
+    assert sum(units for units, _ in kept.values()) < 18
+
+
+def test_the_logged_size_is_the_measured_one(
+    finished: tuple[Path, str], result: dict[str, Any]
+) -> None:
+    with (finished[0] / "metrics.csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert int(last["macs"]) == result["after"]["cost"]["macs"]
+
+
+def test_figures_are_shares_and_a_curve_begins_at_the_clean_accuracy(
+    result: dict[str, Any],
+) -> None:
+    for key in ("before", "after"):
+        figures_ = result[key]
+        assert 0 <= figures_["robust"] <= figures_["clean"] <= 1
+        assert figures_["curve"][0] == [0, figures_["clean"]]
+        assert set(figures_["vulnerability"]["layers"]) == {"conv1", "conv2", "f1"}
+
+
+def test_the_saved_model_is_the_one_that_was_judged(
+    finished: tuple[Path, str], result: dict[str, Any]
+) -> None:
+    model = shipping.load(finished[0] / "model")
+    assert sum(p.numel() for p in model.parameters()) == result["after"]["cost"]["parameters"]
+
+
+def test_resuming_a_finished_run_does_nothing_twice(
+    finished: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(*_: object) -> None:
+        raise AssertionError("was computed again")
+
+    monkeypatch.setattr(training.step, "take", again)
+    monkeypatch.setattr(figures, "cost", again)
+    monkeypatch.setattr(figures, "evaluate", again)
+    assert "robust accuracy" in _run(finished[0], resume=True)
+
+
+def test_a_run_is_not_begun_over_another(finished: tuple[Path, str]) -> None:
+    with pytest.raises(ValueError, match="holds a run already"):
+        _run(finished[0])
+
+
+def test_a_run_is_resumed_with_its_own_recipe_only(finished: tuple[Path, str]) -> None:
+    other = RECIPE.model_copy(update={"description": "another"})
+    with pytest.raises(ValueError, match="not the given recipe"):
+        _run(finished[0], other, resume=True)
+
+
+def test_what_is_done_is_kept_when_a_later_stage_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    plain = RECIPE.model_dump()
+    plain["training"]["phases"] = plain["training"]["phases"][:1]
+    plain["gates"] = None
+    recipe = Recipe.model_validate(plain)
+    with monkeypatch.context() as patched:
+        patched.setattr(figures, "vulnerability_over", fail)
+        with pytest.raises(OSError, match="no space"):
+            _run(tmp_path / "run", recipe)
+    assert (tmp_path / "run" / "stages" / "after-accuracies.json").is_file()
+    monkeypatch.setattr(training.step, "take", fail)
+    monkeypatch.setattr(figures, "evaluate", fail)
+    text = _run(tmp_path / "run", recipe, resume=True)
+    assert "after slimming" not in text
+    assert "before" not in json.loads((tmp_path / "run" / "result.json").read_text())

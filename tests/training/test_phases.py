@@ -1,0 +1,126 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from advprune.gates import BetaBernoulli, GatedModel
+from advprune.training import Training, epoch, optimisers, phases, step
+from advprune.training.state import Run, State
+
+MakeSettings = Callable[..., Training]
+MakeRun = Callable[[Training], Run]
+GATED = {"on": "gated", "objective": "bayesian_pruning", "epochs": 2, "average": 0.5}
+
+
+def _begun(run: Run, steps: int) -> tuple[State, GatedModel]:
+    state = phases.first(run)
+    state.model.train()
+    x, y = run.splits.train.subset(range(8)).tensors()
+    for _ in range(steps):
+        step.take(run, state, x, y)
+    assert isinstance(state.model, GatedModel)
+    return state, state.model
+
+
+def _close(gated: GatedModel, units: list[int]) -> None:
+    (gate,) = gated.gates.values()
+    assert isinstance(gate, BetaBernoulli)
+    chosen = torch.zeros(gate.units, dtype=torch.bool)
+    chosen[units] = True
+    gate.close(chosen)
+
+
+def test_moments_and_average_follow_a_removal(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = make_run(make_settings(GATED))
+    state, gated = _begun(run, 3)
+    group = state.groups["weights"]
+    before = dict(optimisers.tensors(group.optimiser, group.parameters))
+    average = dict(state.average)
+    keep = torch.tensor([True, False, True, True, False, True])
+    phases.drop(run, state, keep)
+    group = state.groups["weights"]
+    after = optimisers.tensors(group.optimiser, group.parameters)
+    name = "model.f1.weight"
+    assert torch.equal(after[f"{name}:exp_avg"], before[f"{name}:exp_avg"][keep])
+    assert torch.equal(after[f"{name}:step"], before[f"{name}:step"])
+    assert torch.equal(state.average["model.f2.weight"], average["model.f2.weight"][:, keep])
+    assert len(state.idle) == 4
+    step.take(run, state, *run.splits.train.subset(range(8)).tensors())
+    assert gated.structure.units == 4
+
+
+def test_a_unit_goes_once_it_was_dead_for_long_enough(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = make_run(make_settings({**GATED, "remove_dead_after": 2}))
+    state, gated = _begun(run, 1)
+    _close(gated, [1, 4])
+    phases.drop_idle(run, state)
+    assert state.idle.tolist() == [0, 1, 0, 0, 1, 0]
+    assert gated.structure.units == 6
+    phases.drop_idle(run, state)
+    assert gated.structure.units == 4
+    assert gated.original["f1"].tolist() == [0, 2, 3, 5]
+
+
+def test_a_unit_that_comes_back_starts_counting_anew(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = make_run(make_settings({**GATED, "remove_dead_after": 2}))
+    state, gated = _begun(run, 1)
+    _close(gated, [1])
+    phases.drop_idle(run, state)
+    gated.gates["f1"].revive(torch.arange(6) == 1)
+    phases.drop_idle(run, state)
+    assert state.idle.tolist() == [0] * 6
+
+
+def test_nothing_is_removed_below_the_budget(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    phase = {**GATED, "remove_dead_after": 1, "budget": {"macs": 0.5}}
+    run = make_run(make_settings(phase))
+    state, gated = _begun(run, 1)
+    _close(gated, [0, 1, 2, 3])
+    phases.drop_idle(run, state)
+    assert gated.structure.units == 6
+
+
+def test_a_phase_ends_at_its_budget_from_above_and_from_below(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    for closed in ([], [0, 1, 2, 3, 4]):
+        run = make_run(make_settings({**GATED, "budget": {"macs": 0.5}}))
+        state, gated = _begun(run, 1)
+        state.average = {}
+        _close(gated, closed)
+        phases.finish(run, state)
+        assert gated.structure.macs(gated.keep()) == 0.5 * run.unpruned_macs
+
+
+def test_the_average_is_what_a_phase_leaves(make_run: MakeRun, make_settings: MakeSettings) -> None:
+    run = make_run(make_settings(GATED))
+    state, gated = _begun(run, 3)
+    averaged = state.average["model.f1.weight"].clone()
+    assert not torch.equal(gated.model.get_parameter("f1.weight"), averaged)
+    phases.finish(run, state)
+    assert torch.equal(gated.model.get_parameter("f1.weight"), averaged)
+
+
+def test_units_are_weighed_by_their_cost(make_run: MakeRun, make_settings: MakeSettings) -> None:
+    run = make_run(make_settings({**GATED, "kl_weighting": "macs"}))
+    state, _ = _begun(run, 0)
+    assert state.unit_weights is not None
+    assert state.unit_weights.tolist() == pytest.approx([1.0] * 6)  # all cost the same here
+
+
+def test_an_interrupted_epoch_goes_on_with_the_batches_it_lacks(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = make_run(make_settings({"epochs": 1}))
+    whole = [y.tolist() for _, y in epoch._batches(run, phases.first(run))]
+    state = phases.first(run)
+    state.position.step = 2
+    assert [y.tolist() for _, y in epoch._batches(run, state)] == whole[2:]
