@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from advprune.attacks.context import evaluating
 from advprune.attacks.losses import Loss, find_loss, targeted
 from advprune.attacks.victim import Victim
+from advprune.models.modes import evaluating
 from advprune.threat import ThreatModel
 
 PRECISIONS = ("float32", "bfloat16")

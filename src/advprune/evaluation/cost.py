@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from advprune.attacks import evaluating
+from advprune.models import evaluating
 
 COUNTED = (torch.ops.aten.convolution, torch.ops.aten.addmm, torch.ops.aten.mm)
 """The operators that convolutions and linear layers come down to, written as modules or not."""

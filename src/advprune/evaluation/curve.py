@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from advprune.attacks import evaluating
 from advprune.data import Data
 from advprune.evaluation.attempt import Target, attempt
 from advprune.evaluation.result import Finding
 from advprune.evaluation.sample import gather
 from advprune.evaluation.suites import quick
+from advprune.models import evaluating
 from advprune.threat import ThreatModel
 
 MASKED = (

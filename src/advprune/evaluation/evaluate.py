@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 from torch import Tensor, nn
 
-from advprune.attacks import evaluating
 from advprune.choices import choose
 from advprune.data import Data
 from advprune.evaluation.attempt import Attempt, Target, attempt
@@ -15,6 +14,7 @@ from advprune.evaluation.environment import environment
 from advprune.evaluation.result import AttackFigure, Result, interval
 from advprune.evaluation.sample import gather, model_hash
 from advprune.evaluation.suites import SUITES, Trial, transfer
+from advprune.models import evaluating
 from advprune.threat import ThreatModel
 
 Sources = Sequence[nn.Module] | Mapping[str, nn.Module]

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advprune.attacks.context import evaluating
 from advprune.choices import check_arguments, choose
 from advprune.gates.base import Gate
 from advprune.gates.beta_bernoulli import BetaBernoulli
 from advprune.gates.fixed import Fixed
 from advprune.gates.gated import GatedModel, drop_gates, living
+from advprune.models.modes import evaluating
 from advprune.structure import CutNetwork, UnsupportedModelError, trace
 from advprune.structure.parity import mismatch
 

@@ -1,6 +1,7 @@
 """Networks, built by name; each takes images in [0, 1] and gives logits."""
 
 from advprune.models.lenet import LeNet5Caffe
+from advprune.models.modes import evaluating
 from advprune.models.parts import Normalize
 from advprune.models.registry import MODELS, build, register
 from advprune.models.resnet import ResNet18
@@ -15,5 +16,6 @@ __all__ = [
     "ResNet18",
     "SmallCNN",
     "build",
+    "evaluating",
     "register",
 ]

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advprune.attacks.context import evaluating
 from advprune.gates import GatedModel
 from advprune.gates.gated import drop_gates
+from advprune.models.modes import evaluating
 from advprune.structure import CutNetwork
 from advprune.structure.parity import mismatch
 

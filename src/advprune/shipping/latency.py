@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from advprune.attacks import evaluating
 from advprune.evaluation.environment import processor
+from advprune.models import evaluating
 
 
 @dataclass(frozen=True)

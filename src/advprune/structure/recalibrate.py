@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from advprune.attacks.context import evaluating
+from advprune.models.modes import evaluating
 
 
 def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:

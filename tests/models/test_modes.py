@@ -1,7 +1,7 @@
 import pytest
 from torch import nn
 
-from advprune.attacks import evaluating
+from advprune.models import evaluating
 
 
 def half_frozen() -> nn.Sequential:
