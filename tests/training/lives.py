@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -85,9 +86,13 @@ class Net(nn.Module):
         return logits
 
 
-def live(out: Path) -> None:
+@cache
+def digits() -> Splits:
     whole = data.load("digits", validation=200)
-    splits = Splits(whole.train.subset(range(192)), whole.validation, whole.test)
+    return Splits(whole.train.subset(range(192)), whole.validation, whole.test)
+
+
+def live(out: Path) -> None:
     torch.manual_seed(1)
     model = Net()
     threat = ThreatModel("linf", 0.1)
@@ -95,7 +100,7 @@ def live(out: Path) -> None:
     with (out.parent / "log").open("a") as log:
         train(
             model,
-            splits,
+            digits(),
             threat,
             SETTINGS,
             out=out,
@@ -159,7 +164,7 @@ def outcome(out: Path) -> dict[str, object]:
 
 def main(parent: Path) -> None:
     torch.set_num_threads(1)
-    gate(Net(), torch.rand(2, 1, 8, 8))  # loads what it needs once, for all lives
+    gate(Net(), digits().train.tensors()[0][:2])  # loads what all lives need once
     assert os.waitpid(born(parent / "once", dawdling=False), 0)[1] == 0
     out = parent / "killed"
     for kill in range(KILLS):
