@@ -3,13 +3,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test lint types unit lock
+BENCH := .venv-bench
+
+.PHONY: help setup demo test lint types unit lock bench-setup
 
 help:
 	@echo "make demo    set everything up and run the demonstration (minutes)"
 	@echo "make test    set everything up and run lint, types and tests"
 	@echo "make setup   only set everything up, in $(VENV)"
 	@echo "make lock    resolve the dependencies anew"
+	@echo "make bench-setup    install the rivals that the benchmarks measure, in $(BENCH)"
 
 setup: $(INSTALLED)
 
@@ -37,6 +40,14 @@ types: setup
 
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+# The rivals that the benchmarks measure against, beside the project's own packages.
+bench-setup: setup
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --no-deps -r benchmarks/requirements.txt
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$($(BENCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/advprune-base.pth
+	$(BENCH)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 
 lock:
 	$(PYTHON) -m venv .venv-lock

@@ -44,7 +44,7 @@ def main(out: Path, rounds: int, batch: int, threads: int) -> None:
     dense = gate(build("lenet5_caffe"), x, per_position=("f1",)).train()
     pruned = copy.deepcopy(dense)
     _prune(pruned)
-    pairs = {
+    pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         f"step, {steps} attack steps": (_step(dense, x, y, steps), _step(pruned, x, y, steps))
         for steps in (7, 20)
     }
@@ -75,7 +75,7 @@ def _prune(gated: GatedModel) -> None:
     assert {name: int(units.sum()) for name, units in kept.items()} == KEPT
 
 
-def _step(gated: GatedModel, x: Tensor, y: Tensor, steps: int) -> Callable[[], None]:
+def _step(gated: GatedModel, x: Tensor, y: Tensor, steps: int) -> Callable[[], object]:
     current = CurrentNetwork(gated)
     attack = _pgd(steps)
     weights, gates = gated.weight_parameters(), gated.gate_parameters()

@@ -57,7 +57,7 @@ def radii(recipe: Recipe, model: nn.Module, test: Images) -> Figures:
 def vulnerabilities(recipe: Recipe, model: nn.Module, test: Images) -> Figures:
     """Vulnerability in all its forms, under the published PGD-40."""
     sample = gather(test, BATCH, subset=recipe.evaluation.examples, seed=recipe.seed)
-    batches = zip(sample.x.split(BATCH), sample.y.split(BATCH), strict=True)
+    batches = zip(torch.split(sample.x, BATCH), torch.split(sample.y, BATCH), strict=True)
     found = vulnerability_over(model, batches, paper_attack(recipe.threat.build()))
     return {
         "vulnerability": {
