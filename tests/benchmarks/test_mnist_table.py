@@ -18,7 +18,7 @@ def _result(robust: float, examples: int) -> dict[str, Any]:
         "robust": robust,
         "robust_interval": [robust - 0.01, robust + 0.01],
         "examples": examples,
-        "attacks": {"pgd40": {"accuracy": 0.92}, "transfer:at": {"accuracy": 0.95}},
+        "attacks": {"pgd40": {"accuracy": 0.92}, "transfer:source": {"accuracy": 0.95}},
     }
 
 
