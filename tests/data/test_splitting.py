@@ -29,3 +29,9 @@ def test_the_seed_decides_and_global_randomness_is_left_alone() -> None:
     first, again, other = (stratified(LABELS, 25, seed)[1].tolist() for seed in (1, 1, 2))
     assert first == again != other
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("number", [-1, 101])
+def test_more_than_there_are_cannot_be_drawn(number: int) -> None:
+    with pytest.raises(ValueError, match="0 to 100"):
+        stratified(LABELS, number, seed=0)

@@ -3,24 +3,22 @@ import torch
 from torch import nn
 
 from advprune.evaluation import model_hash
-from advprune.evaluation.sample import stratified
-
-CLASSES = torch.tensor([0] * 50 + [1] * 30 + [3] * 20)
+from advprune.evaluation.sample import gather
 
 
-@pytest.mark.parametrize("number", [1, 10, 37, 100])
-def test_every_class_keeps_its_share_to_one_example(number: int) -> None:
-    drawn = torch.bincount(CLASSES[stratified(CLASSES, number, seed=0)], minlength=4)
-    assert drawn.sum() == number
-    for count, share in zip(drawn.tolist(), (0.5, 0.3, 0.0, 0.2), strict=True):
-        assert abs(count - share * number) <= 1
+def test_a_subset_is_that_part_of_the_data_in_its_order() -> None:
+    x, y = torch.rand(20, 1, 2, 2), torch.arange(20) % 2
+    sample = gather((x, y), 8, subset=6, seed=1)
+    assert torch.equal(sample.x, x[sample.indices])
+    assert torch.equal(sample.y, y[sample.indices])
+    assert sample.y.sum() == 3
+    assert (len(sample), sample.whole) == (6, 20)
 
 
-def test_the_draw_follows_the_seed_and_repeats_nobody() -> None:
-    first, again, other = (stratified(CLASSES, 20, seed) for seed in (0, 0, 1))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert first.tolist() == sorted(set(first.tolist()))
+@pytest.mark.parametrize("subset", [0, 21])
+def test_a_subset_that_is_not_there_is_refused(subset: int) -> None:
+    with pytest.raises(ValueError, match="1 to 20"):
+        gather((torch.rand(20, 1, 2, 2), torch.zeros(20).long()), 8, subset=subset, seed=0)
 
 
 def test_the_models_hash_covers_buffers_and_names() -> None:

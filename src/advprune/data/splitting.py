@@ -9,8 +9,13 @@ def stratified(y: Tensor, number: int, seed: int) -> tuple[Tensor, Tensor]:
 
     Returns:
         The indices left and the indices drawn, both ascending.
+
+    Raises:
+        ValueError: If there are not that many.
     """
     total = len(y)
+    if not 0 <= number <= total:
+        raise ValueError(f"cannot draw {number} examples; allowed are 0 to {total}, all there are")
     shuffled = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
     by_class = shuffled[torch.argsort(y[shuffled], stable=True)]
     # Evenly spaced places in a list sorted by class fall on each class in proportion.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.data import Data, Images, iterate
+from advprune.data.splitting import stratified
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,38 +48,11 @@ def gather(data: Data, batch_size: int, *, subset: int | None, seed: int) -> Sam
     if not sum(len(y) for _, y in batches):
         raise ValueError("the data hold no example; at least one is needed")
     x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    indices = torch.arange(len(y)) if subset is None else stratified(y, subset, seed)
+    if subset is not None and not 1 <= subset <= len(y):
+        raise ValueError(f"subset={subset}; allowed are 1 to {len(y)}, the examples there are")
+    indices = torch.arange(len(y)) if subset is None else stratified(y, subset, seed)[1]
     chosen = Images(x[indices], y[indices], _classes(y), "data")
     return Sample(chosen.x, chosen.y, indices, len(y), chosen.fingerprint())
-
-
-def stratified(y: Tensor, number: int, seed: int) -> Tensor:
-    """Draw examples so that each class keeps its share, to one example.
-
-    Each class is shuffled and its examples are spread evenly over [0, 1); the `number` smallest
-    positions are drawn.
-
-    Args:
-        y: Classes, (examples,).
-        number: Examples to draw.
-        seed: Seed of the draw.
-
-    Returns:
-        Their indices, ascending.
-
-    Raises:
-        ValueError: If there are not that many.
-    """
-    if not 1 <= number <= len(y):
-        raise ValueError(f"subset={number}; allowed are 1 to {len(y)}, the examples there are")
-    generator = torch.Generator().manual_seed(seed)
-    shuffled = torch.randperm(len(y), generator=generator)
-    position = torch.empty(len(y), dtype=torch.float64)
-    for label in range(int(y.max()) + 1):
-        members = shuffled[y[shuffled] == label]
-        offset = torch.rand(1, generator=generator, dtype=torch.float64)
-        position[members] = (torch.arange(len(members)) + offset) / max(len(members), 1)
-    return position.argsort()[:number].sort().values
 
 
 def model_hash(model: nn.Module) -> str:
