@@ -54,9 +54,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
     architecture = {"name": name, "arguments": _as_json(name, arguments)}
     model = factory(**arguments)
     if not isinstance(model, nn.Module):
-        raise ValueError(
-            f"{name!r} must return a torch.nn.Module, got {type(model).__name__}."
-        )
+        raise ValueError(f"{name!r} must return a torch.nn.Module, got {type(model).__name__}.")
     model.architecture = architecture  # type: ignore[assignment]  # torch types tensors only
     return model
 
@@ -81,9 +79,7 @@ def _imported(name: str) -> Factory:
             ) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
-        raise ValueError(
-            f"Model {name!r}: {module_name!r} has no callable named {attribute!r}."
-        )
+        raise ValueError(f"Model {name!r}: {module_name!r} has no callable named {attribute!r}.")
     return factory  # type: ignore[no-any-return]
 
 
