@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from advprune.choices import check_arguments, choose
+from advprune.choices import check_arguments, check_count, choose
 
 
 def paint(colour: str, *, coats: int = 1) -> str:
@@ -28,3 +29,13 @@ def test_an_unknown_argument_is_refused_with_the_nearest() -> None:
 def test_a_missing_argument_is_named() -> None:
     with pytest.raises(ValueError, match="missing a required argument: 'colour'"):
         check_arguments("paint", paint, {})
+
+
+@pytest.mark.parametrize("count", [1, 2.5, True, "3", None])
+def test_what_is_no_count_is_refused(count: object) -> None:
+    with pytest.raises(ValueError, match=f"coats={count!r}; allowed are whole numbers from 2"):
+        check_count("coats", count, least=2)
+
+
+def test_a_count_of_another_library_is_a_count() -> None:
+    check_count("coats", np.int64(2), least=2)

@@ -1,8 +1,9 @@
-"""Names and arguments that a caller may choose from, refused with the nearest allowed one."""
+"""Names, arguments and counts that a caller gives, refused with what is allowed."""
 
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -34,6 +35,16 @@ def check_arguments(
         unknown = [name for name in arguments if name not in signature.parameters]
         hint = _nearest(unknown[0], signature.parameters) if unknown else ""
         raise ValueError(f"{what} takes {_names(signature.parameters)}; {error}{hint}.") from None
+
+
+def check_count(name: str, count: object, least: int = 1) -> None:
+    """Check that ``count`` is a whole number of at least ``least``.
+
+    Raises:
+        ValueError: If it is not; the message says what ``name`` may be.
+    """
+    if isinstance(count, bool) or not isinstance(count, Integral) or count < least:
+        raise ValueError(f"{name}={count!r}; allowed are whole numbers from {least}")
 
 
 def _nearest(name: str, allowed: Iterable[str]) -> str:

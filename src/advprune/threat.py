@@ -224,13 +224,7 @@ class ThreatModel:
             )
 
     def _checked_radius(self, eps: float | str) -> float:
-        allowed = "a number of at least 0 or a fraction of two numbers, such as '8/255'"
-        try:
-            radius = float(Fraction(eps.replace(" ", "")) if isinstance(eps, str) else eps)
-        except (TypeError, ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"eps={eps!r} cannot be read; allowed is {allowed}") from error
-        if not 0 <= radius < math.inf:
-            raise ValueError(f"eps={eps!r} is impossible; allowed is {allowed}")
+        radius = read_length("eps", eps)
         width = self.bounds[1] - self.bounds[0]
         if self.norm == "linf" and radius > width:
             raise ValueError(
@@ -238,6 +232,22 @@ class ThreatModel:
                 "such as '8/255'"
             )
         return radius
+
+
+def read_length(name: str, value: float | str) -> float:
+    """Read a length in units of pixels: a number, or text such as "8/255".
+
+    Raises:
+        ValueError: when it is neither, negative or not finite; the text calls it by its name.
+    """
+    allowed = "a number of at least 0 or a fraction of two numbers, such as '8/255'"
+    try:
+        length = float(Fraction(value.replace(" ", "")) if isinstance(value, str) else value)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{name}={value!r} cannot be read; allowed is {allowed}") from error
+    if not 0 <= length < math.inf:
+        raise ValueError(f"{name}={value!r} is impossible; allowed is {allowed}")
+    return length
 
 
 def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:

@@ -284,7 +284,9 @@ def test_description_is_the_exact_budget_and_fits_json() -> None:
     ("setting", "message"),
     [
         ({"steps": 0}, "steps=0"),
+        ({"steps": 2.5}, "steps=2.5"),
         ({"restarts": -1}, "restarts=-1"),
+        ({"step_size": "wide"}, "step_size='wide'"),
         ({"step_size": -0.1}, "step_size=-0.1"),
         ({"step_size": math.nan}, "step_size=nan"),
         ({"loss": "hinge"}, "loss='hinge'"),

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from advprune.data import Images, batches, crop_flip, iterate
+from advprune.data import Images, batches, crop_flip, iterate, load
 
 
 def numbered(number: int) -> Images:
@@ -66,7 +67,7 @@ def test_a_users_own_augmentation_gets_floats_and_the_generator() -> None:
 
 
 def test_settings_are_refused_before_the_first_batch() -> None:
-    with pytest.raises(ValueError, match="at least 1 image, got 0"):
+    with pytest.raises(ValueError, match="size=0; allowed"):
         batches(numbered(3), 0)
     with pytest.raises(ValueError, match="generator=, which is missing"):
         batches(numbered(3), 2, shuffle=True)
@@ -123,3 +124,10 @@ def test_a_loaders_batch_is_checked_and_named() -> None:
 def test_a_loader_of_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(images, labels\) pairs; batch 0 is a Tensor"):
         list(iterate([torch.rand(2, 1, 4, 4)], 2))  # type: ignore[list-item]
+
+
+def test_what_holds_no_examples_is_refused_with_what_is_allowed() -> None:
+    with pytest.raises(ValueError, match=r"A Splits holds no examples.*load\(...\).test"):
+        iterate(load("digits"), 2)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"must give tensors .*ndarray"):
+        iterate((np.zeros((2, 1, 4, 4)), np.zeros(2)), 2)  # type: ignore[arg-type]

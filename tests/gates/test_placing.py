@@ -60,6 +60,8 @@ def test_unknown_settings_are_refused_with_what_is_allowed(make_chain: type[nn.M
         gate(make_chain(), IMAGES, stat=2.0)
     with pytest.raises(ValueError, match=r"per_position='conv2'.*\['f1', 'f2'\]"):
         gate(make_chain(), IMAGES, per_position=("conv2",))
+    with pytest.raises(ValueError, match="has gates already"):
+        gate(gate(make_chain(), IMAGES), IMAGES)
 
 
 class Small(nn.Module):

@@ -143,6 +143,37 @@ def test_outputs_that_are_no_numbers_are_not_equal(chain: GatedModel, images: Te
         slim(chain, images)
 
 
-def test_widths_cannot_be_rounded_to_nothing(chain: GatedModel, images: Tensor) -> None:
-    with pytest.raises(ValueError, match="round_to=0"):
-        slim(chain, images, round_to=0)
+@pytest.mark.parametrize("round_to", [0, 1.5])
+def test_widths_are_rounded_to_whole_numbers(
+    chain: GatedModel, images: Tensor, round_to: int
+) -> None:
+    with pytest.raises(ValueError, match=f"round_to={round_to}"):
+        slim(chain, images, round_to=round_to)
+
+
+def test_a_model_without_gates_is_refused(chain: GatedModel, images: Tensor) -> None:
+    with pytest.raises(ValueError, match="has no gates"):
+        slim(chain.model, images)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet18"])
+def test_large_networks_are_cut_exactly_behind_batch_norm(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = build(name, width=0.05).eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            for tensor in (module.bias, module.running_mean, module.running_var):
+                assert tensor is not None
+                tensor.data.uniform_(0.1, 1.0, generator=generator)
+    images = torch.rand(2, 3, 32, 32, generator=generator)
+    gated = gate(model, images, "fixed")
+    for module in gated.gates.values():
+        assert isinstance(module, Fixed)
+        module.values.copy_(torch.rand(module.units, generator=generator))
+        module.values[: module.units // 3] = 0
+    small, expected = slim(gated, images), gated(images)
+    assert float(((small(images) - expected).abs().max() / expected.abs().max()).detach()) <= 1e-5
+    assert len(list(small.parameters())) == len(list(model.parameters()))
+    assert sum(p.numel() for p in small.parameters()) < 0.7 * sum(
+        p.numel() for p in model.parameters()
+    )

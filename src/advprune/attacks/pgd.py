@@ -9,7 +9,8 @@ from torch import Tensor
 from advprune.attacks.base import Attack
 from advprune.attacks.losses import Loss
 from advprune.attacks.victim import Victim
-from advprune.threat import ThreatModel
+from advprune.choices import check_count
+from advprune.threat import ThreatModel, read_length
 
 KEEPS = ("best", "last")
 
@@ -25,7 +26,7 @@ class PGD(Attack):
     Args:
         threat: what the attacker may do.
         steps: number of steps.
-        step_size: length of a step in the threat's norm; None is 2.5 · eps / steps.
+        step_size: length of a step in the threat's norm, as `eps` is; None is 2.5 · eps / steps.
         restarts: number of random starts.
         loss: see `Attack`. A function that holds tensors of one row an example, as that of TRADES,
             needs `stop_when_fooled=False`.
@@ -47,7 +48,7 @@ class PGD(Attack):
         threat: ThreatModel,
         *,
         steps: int = 40,
-        step_size: float | None = None,
+        step_size: float | str | None = None,
         restarts: int = 1,
         loss: str | Loss = "cross_entropy",
         random_start: bool = True,
@@ -56,11 +57,8 @@ class PGD(Attack):
         precision: str = "float32",
     ) -> None:
         super().__init__(threat, loss=loss, precision=precision)
-        for name, count in (("steps", steps), ("restarts", restarts)):
-            if count < 1:
-                raise ValueError(f"{name}={count!r}; allowed are whole numbers from 1")
-        if step_size is not None and not 0 <= step_size < math.inf:
-            raise ValueError(f"step_size={step_size!r}; allowed are lengths from 0, or None")
+        check_count("steps", steps)
+        check_count("restarts", restarts)
         if keep not in KEEPS:
             raise ValueError(f"keep={keep!r}; allowed are {', '.join(KEEPS)}")
         if keep == "last" and (restarts > 1 or stop_when_fooled):
@@ -69,7 +67,9 @@ class PGD(Attack):
                 "it goes with restarts=1, stop_when_fooled=False only"
             )
         self.steps = steps
-        self.step_size = 2.5 * threat.eps / steps if step_size is None else step_size
+        self.step_size = (
+            2.5 * threat.eps / steps if step_size is None else read_length("step_size", step_size)
+        )
         self.restarts = restarts
         self.random_start = random_start
         self.stop_when_fooled = stop_when_fooled

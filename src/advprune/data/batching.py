@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from advprune.choices import choose
+from advprune.choices import check_count, choose
 from advprune.data.images import Images, as_float, check_batch
 from advprune.data.loading import load
 
@@ -39,7 +39,7 @@ def batches(
     Raises:
         ValueError: If a setting is no good; at once, not at the first batch.
     """
-    _check_size(size)
+    check_count("size", size)
     if generator is None and (shuffle or augment is not None):
         raise ValueError("Shuffling and augmentation draw from generator=, which is missing.")
     change = choose("augmentation", augment, AUGMENTS) if isinstance(augment, str) else augment
@@ -101,13 +101,18 @@ def iterate(data: Data, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     Raises:
         ValueError: If the data are not as the models need them; the message names the cure.
     """
-    _check_size(batch_size)
+    check_count("batch_size", batch_size)
     if isinstance(data, str):
         data = load(data, validation=0).test
     if isinstance(data, Images):
         return batches(data, batch_size)
-    if isinstance(data, tuple | list) and len(data) == 2 and isinstance(data[0], Tensor):
+    if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], tuple | list):
         return _pairs(*check_batch(data[0], data[1], "data"), batch_size)
+    if not isinstance(data, Iterable):
+        raise ValueError(
+            f"A {type(data).__name__} holds no examples; allowed are Images (load(...).test), an"
+            " (images, labels) pair of tensors, a loader of such pairs, or a data set's name."
+        )
     return _loaded(data)
 
 
@@ -123,8 +128,3 @@ def _loaded(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, T
                 f" {type(batch).__name__}."
             )
         yield check_batch(batch[0], batch[1], f"batch {number}")
-
-
-def _check_size(size: int) -> None:
-    if size < 1:
-        raise ValueError(f"A batch must hold at least 1 image, got {size}.")

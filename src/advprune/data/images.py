@@ -73,7 +73,7 @@ def as_float(x: Tensor) -> Tensor:
     return x.float() / 255 if x.dtype == torch.uint8 else x.float()
 
 
-def check_batch(x: Tensor, y: Tensor, name: str) -> tuple[Tensor, Tensor]:
+def check_batch(x: object, y: object, name: str) -> tuple[Tensor, Tensor]:
     """Check images and labels from anywhere; give them as float32 in [0, 1] and int64.
 
     Raises:

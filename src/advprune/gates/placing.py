@@ -39,9 +39,13 @@ def gate(
         **options: of the family, such as `start=2.0`.
 
     Raises:
-        ValueError: an unknown family, option or layer.
+        ValueError: an unknown family, option or layer, or a model that has gates already.
         UnsupportedModelError: the model's graph cannot be analysed; the operator is named.
     """
+    if isinstance(model, GatedModel):
+        raise ValueError(
+            "the model has gates already; allowed are models without, such as its .model"
+        )
     make = choose("family of gates", family, FAMILIES)
     check_arguments(f"family {family!r}", make, {"units": 1, **options})
     structure = trace(model, example_input)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from advprune.choices import check_count
+
 Normalization = str | Sequence[Sequence[float]]
 
 
@@ -79,9 +81,7 @@ def first_layer(normalize: Normalization, in_channels: int) -> nn.Module:
 def check_counts(**counts: int) -> None:
     """Raise ValueError unless every count is a positive int, and ``classes`` at least 2."""
     for name, count in counts.items():
-        least = 2 if name == "classes" else 1
-        if not isinstance(count, int) or isinstance(count, bool) or count < least:
-            raise ValueError(f"{name} must be an int of at least {least}, got {count!r}.")
+        check_count(name, count, least=2 if name == "classes" else 1)
 
 
 def check_widths(widths: Sequence[int], number: int) -> None:

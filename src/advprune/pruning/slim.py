@@ -1,11 +1,11 @@
 """From a gated model to a plain, smaller one that is proven equal."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advprune.choices import check_count
 from advprune.gates import GatedModel
 from advprune.gates.gated import drop_gates
 from advprune.models.modes import evaluating
@@ -29,11 +29,14 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
         round_to: the widths of groups are rounded up to a multiple of it, as far as units reach.
 
     Raises:
-        ValueError: `round_to` is not positive.
+        ValueError: a model without gates, or `round_to` is not positive.
         SlimError: outputs differ by more than `parity.TOLERANCE`; no model is returned.
     """
-    if round_to < 1:
-        raise ValueError(f"round_to={round_to}: it must be 1 or more")
+    if not isinstance(gated, GatedModel):
+        raise ValueError(
+            f"a {type(gated).__name__} has no gates; allowed is what advprune.gate gives"
+        )
+    check_count("round_to", round_to)
     keep = _rounded(gated, round_to)
     cut = CutNetwork(gated.model, gated.structure, keep)
     drop_gates(cut.network)
@@ -63,8 +66,8 @@ def _rounded(gated: GatedModel, round_to: int) -> Tensor:
 
 def _describe(network: nn.Module, selected: dict[str, list[int]]) -> None:
     """Notes on the network how its shape came about, for whoever rebuilds it."""
-    architecture: dict[str, Any] = copy.deepcopy(getattr(network, "architecture", None) or {})
-    if architecture:
+    architecture: Any = getattr(network, "architecture", None)
+    if architecture and selected:
         network.architecture = {**architecture, "selected": selected}  # type: ignore[assignment]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from advprune.choices import check_count
 from advprune.evaluation.environment import processor
 from advprune.models import evaluating
 
@@ -86,8 +87,7 @@ def _check(models: Mapping[str, nn.Module], example_input: Tensor, **counts: int
     if not models or not len(example_input):
         raise ValueError("latency needs at least one network and one image")
     for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name}={count}; allowed are whole numbers from 1")
+        check_count(name, count)
 
 
 def _round(models: Mapping[str, nn.Module], images: Tensor) -> dict[str, float]:
