@@ -30,7 +30,7 @@ def slim_lenet() -> nn.Module:
     assert isinstance(f1, nn.Linear)
     model.f1 = SelectedLinear(f1, torch.tensor([0, 5, 15]))
     architecture: Any = model.architecture
-    model.architecture = architecture | {"selected": {"f1": [0, 5, 15]}}
+    model.architecture = architecture | {"kept": {"conv2": [2]}, "selected": {"f1": [0, 5, 15]}}
     return model
 
 

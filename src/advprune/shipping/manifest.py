@@ -22,12 +22,16 @@ class Architecture(BaseModel):
 
     name: str
     arguments: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
+    """What pruning left of each group, for whoever reads; it is the shapes that rebuild."""
     selected: dict[str, list[int]] = {}
     """Linear layers that read only some of the inputs that arrive, and which."""
 
     def plain(self) -> dict[str, Any]:
-        """As a model carries it: `selected` only where there is any."""
-        return self.model_dump(exclude=None if self.selected else {"selected"})
+        """As a model carries it: `kept` and `selected` only where there are any."""
+        return self.model_dump(include={"name", "arguments"}) | {
+            key: value for key, value in (("kept", self.kept), ("selected", self.selected)) if value
+        }
 
 
 class TensorFacts(BaseModel):
