@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from advprune.report import write
+from advprune.report.page import _sizes
+from advprune.report.run_files import read
 
 
 def page(run_dir: Path) -> str:
@@ -102,6 +104,15 @@ def test_all_six_pictures_are_there(standard: str) -> None:
         "Accuracy",
         "Size",
     ]
+
+
+def test_sizes_are_shares_of_the_unpruned_network(run_dir: Path, result: dict[str, Any]) -> None:
+    result["before"]["cost"]["macs"] = 4 * 2_293_000
+    result["after"]["widths"] = {"conv1": [4, 2 * 1370]}
+    change(run_dir, result)
+    sizes = _sizes(read(run_dir))
+    assert max(sizes["MACs"]) == 0.25
+    assert max(value for value in sizes["active units"] if value == value) == 0.5
 
 
 def test_widths_are_bars_with_their_numbers(standard: str) -> None:

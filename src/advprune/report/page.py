@@ -61,13 +61,14 @@ def _render(run: RunFiles) -> str:
         checked=tables.checked(run),
         facts=tables.facts(run),
         widths=tables.widths(run),
-        training=list(_training(run.metrics)),
+        training=list(_training(run)),
         robustness=list(_robustness(run)),
         recipe=run.recipe,
     )
 
 
-def _training(metrics: Metrics) -> Iterator[Picture]:
+def _training(run: RunFiles) -> Iterator[Picture]:
+    metrics = run.metrics
     losses = _lines(
         metrics, {"loss": "total", "clean_loss": "clean", "adversarial_loss": "adversarial"}
     )
@@ -80,12 +81,7 @@ def _training(metrics: Metrics) -> Iterator[Picture]:
     if accuracies:
         caption = "On images held out of training; robust is under the validation attack only."
         yield _curve("Accuracy", metrics, accuracies, "accuracy", caption, percent=True)
-    sizes = {
-        name: _share_of_largest(values)
-        for name, values in _lines(
-            metrics, {"active_units": "active units", "macs": "MACs"}
-        ).items()
-    }
+    sizes = _sizes(run)
     if sizes:
         caption = "As shares of the unpruned network."
         yield _curve("Size", metrics, sizes, "share left", caption, percent=True)
@@ -97,8 +93,23 @@ def _lines(metrics: Metrics, names: dict[str, str]) -> dict[str, list[float]]:
     }
 
 
-def _share_of_largest(values: list[float]) -> list[float]:
-    largest = max(value for value in values if not math.isnan(value)) or 1.0
+def _sizes(run: RunFiles) -> dict[str, list[float]]:
+    """Units and MACs after each epoch as shares of the unpruned network's.
+
+    The first row is of a network that may have been pruned for an epoch already, so the whole is
+    taken from the figures; where they lack it, it is the largest that was seen.
+    """
+    wholes = {
+        "active units": sum(width.total for width in tables.widths(run)),
+        "MACs": dig(run.result, "before", "cost", "macs") or 0,
+    }
+    lines = _lines(run.metrics, {"active_units": "active units", "macs": "MACs"})
+    return {name: _shares(values, wholes[name]) for name, values in lines.items()}
+
+
+def _shares(values: list[float], whole: float) -> list[float]:
+    seen = [value for value in values if not math.isnan(value)]
+    largest = max(whole, *seen) or 1.0
     return [value / largest for value in values]
 
 

@@ -206,7 +206,7 @@ _COST: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters", count),
     "macs": ("multiply-accumulates (MACs), one image", count),
     "activations": ("activations, one image", count),
-    "bytes": ("file", size),
+    "bytes": ("parameters and buffers", size),
 }
 
 
