@@ -106,14 +106,21 @@ def judge(rows: tuple[str, ...], folder: str, runs: Path, strong: int | None) ->
     torch.set_num_threads(1)
     test = data.load("mnist", path=folder, validation=5000).test
     for name in rows:
-        source = shipping.load(runs / (SOURCE_OF_ITSELF if name == SOURCE else SOURCE) / "model")
+        sources = _sources(runs / (SOURCE_OF_ITSELF if name == SOURCE else SOURCE) / "model")
         model = shipping.load(runs / name / "model")
         run = json.loads((runs / name / "result.json").read_text(encoding="utf-8"))
         found = {"row": name, "title": ROWS[name].title, **_sizes(model)}
         found |= _vulnerability(model, test)
         for suite, subset in (("paper", None), ("strong", strong)):
-            sources = {"source": source} if suite == "paper" else {}
-            result = evaluate(model, test, THREAT, suite, sources, batch_size=BATCH, subset=subset)
+            result = evaluate(
+                model,
+                test,
+                THREAT,
+                suite,
+                sources if suite == "paper" else (),
+                batch_size=BATCH,
+                subset=subset,
+            )
             found[suite] = result.to_dict()
         found |= {"training": run["training"], "machine": machine()}
         write_json(RESULTS / f"{name}.json", found)
@@ -183,6 +190,13 @@ def _sizes(model: nn.Module) -> dict[str, Any]:
     }
 
 
+def _sources(folder: Path) -> dict[str, nn.Module]:
+    if folder.is_dir():
+        return {"source": shipping.load(folder)}
+    click.echo(f"no transfer is measured: {folder} is not there yet", err=True)
+    return {}
+
+
 def _vulnerability(model: nn.Module, test: data.Images) -> dict[str, Any]:
     """All forms of V under the published PGD-40; in the published one, removed units count 0."""
     found = vulnerability_over(model, data.batches(test, BATCH), paper_attack(THREAT))
@@ -213,7 +227,7 @@ def _line(found: Mapping[str, Any], autoattack: Mapping[str, Any] | None) -> str
         f"{100 * paper['clean']:.2f}",
         f"{100 * paper['attacks']['pgd40']['accuracy']:.2f}",
         _share(strong),
-        f"{100 * paper['attacks']['transfer:source']['accuracy']:.2f}",
+        _transfer(paper["attacks"]),
         f"{100 * autoattack['robust']:.1f}" if autoattack else "",
         f"{forms['published_form']:.3f}",
         f"{forms['relative']:.3f}",
@@ -227,6 +241,11 @@ def _line(found: Mapping[str, Any], autoattack: Mapping[str, Any] | None) -> str
         f"{found['training']['seconds']:.0f}",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _transfer(attacks: Mapping[str, Any]) -> str:
+    found = attacks.get("transfer:source")
+    return f"{100 * found['accuracy']:.2f}" if found else ""
 
 
 def _share(result: Mapping[str, Any]) -> str:
