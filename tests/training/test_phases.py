@@ -1,8 +1,10 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
+from advprune.data import Images, Splits
 from advprune.gates import BetaBernoulli, GatedModel
 from advprune.training import Training, epoch, optimisers, phases, step
 from advprune.training.state import Run, State
@@ -124,3 +126,33 @@ def test_an_interrupted_epoch_goes_on_with_the_batches_it_lacks(
     state = phases.first(run)
     state.position.step = 2
     assert [y.tolist() for _, y in epoch._batches(run, state)] == whole[2:]
+
+
+def _sorted_by_class(images: Images) -> Images:
+    return images.subset(torch.argsort(images.y, stable=True))
+
+
+def test_parts_of_data_sorted_by_class_hold_every_class(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = make_run(make_settings({}, validation_examples=10, recalibration_examples=12))
+    train, validation = map(_sorted_by_class, (run.splits.train, run.splits.validation))
+    run = replace(run, splits=Splits(train, validation, run.splits.test))
+    assert run.validation.y.tolist() == [0] * 5 + [1] * 5
+    assert run.calibration.y.tolist() == [0] * 6 + [1] * 6
+
+
+def test_a_resumed_run_is_validated_on_the_same_images(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = make_run(make_settings({}, validation_examples=10))
+    torch.rand(3)  # another process stands elsewhere in its random stream
+    assert run.validation.fingerprint() == replace(run).validation.fingerprint()
+
+
+@pytest.mark.parametrize(("size", "batches"), [(24, [24, 24]), (47, [24, 24]), (1, [2] * 24)])
+def test_no_batch_that_re_estimates_batch_norm_holds_a_single_image(
+    size: int, batches: list[int], make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = make_run(make_settings({}, validation_batch_size=size))
+    assert [len(x) for x in phases.calibration(run)] == batches

@@ -104,7 +104,7 @@ def _validated(run: Run, state: State) -> Accuracy:
         recalibrate(state.model, phases.calibration(run))
         accuracy = validation.measure(
             state.shippable(),
-            _validation_images(run),
+            run.validation,
             run.threat,
             steps=run.settings.validation_attack_steps,
             batch_size=run.settings.validation_batch_size,
@@ -116,12 +116,6 @@ def _validated(run: Run, state: State) -> Accuracy:
             snapshot.save_model(run, state, snapshot.BEST)
             state.best = Best(accuracy.robust, state.position.total)
     return accuracy
-
-
-def _validation_images(run: Run) -> data.Images:
-    count = run.settings.validation_examples
-    images = run.splits.validation
-    return images if count is None else images.subset(range(min(count, len(images))))
 
 
 def _is_last_epoch(run: Run, state: State) -> bool:

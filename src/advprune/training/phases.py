@@ -1,12 +1,12 @@
 """From one phase to the next: gating, settling on the budget, folding."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
-from advprune import data
 from advprune.gates import GatedModel, remove, restore, settle
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers
@@ -121,12 +121,12 @@ def drop_idle(run: Run, state: State) -> None:
         drop(run, state, keep)
 
 
-def calibration(run: Run) -> list[Tensor]:
-    """The training images that re-estimate batch norm: always the same, none drawn."""
-    count = min(run.settings.recalibration_examples, len(run.splits.train))
-    images = run.splits.train.subset(range(count))
-    batches = data.batches(images, run.settings.validation_batch_size)
-    return [x.to(run.fabric.device) for x, _ in batches]
+def calibration(run: Run) -> Iterator[Tensor]:
+    """The batches that re-estimate batch norm: two images at least in each, as a variance needs."""
+    count = len(run.calibration)
+    batches = min(math.ceil(count / run.settings.validation_batch_size), count // 2)
+    for chosen in torch.tensor_split(torch.arange(count), max(1, batches)):
+        yield run.calibration.subset(chosen).tensors()[0].to(run.fabric.device)
 
 
 def at_budget(run: Run, state: State) -> bool:

@@ -172,7 +172,7 @@ class Training(_Settings):
     validation_examples: Count | None = 1000
     validation_batch_size: Count = 256
     validation_attack_steps: Count = 20
-    recalibration_examples: Count = 2048
+    recalibration_examples: Annotated[int, Field(ge=2)] = 2048
     keep_checkpoints: Count = 1
     checkpoint_every: Count | None = None
 

@@ -10,7 +10,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from advprune.data import Splits
+from advprune.data import Images, Splits
+from advprune.data.splitting import stratified
 from advprune.gates import CurrentNetwork, GatedModel, gate
 from advprune.structure import Structure
 from advprune.threat import ThreatModel
@@ -66,6 +67,16 @@ class Run:
         """Steps of all phases."""
         return self.steps_per_epoch * sum(phase.epochs for phase in self.settings.phases)
 
+    @cached_property
+    def validation(self) -> Images:
+        """The images of every validation: all, or a seeded part where classes keep their shares."""
+        return self._drawn(self.splits.validation, self.settings.validation_examples)
+
+    @cached_property
+    def calibration(self) -> Images:
+        """The training images that re-estimate batch norm, drawn alike: always the same."""
+        return self._drawn(self.splits.train, self.settings.recalibration_examples)
+
     @property
     def example(self) -> Tensor:
         """Two training images, (2, channels, height, width), on the CPU."""
@@ -85,6 +96,12 @@ class Run:
     def unpruned_macs(self) -> int:
         """Multiply-accumulates of the network before any unit is removed."""
         return self.unpruned.macs()
+
+    def _drawn(self, images: Images, count: int | None) -> Images:
+        """Drawn by the run's seed alone, so that training's random streams do not move."""
+        if count is None or count >= len(images):
+            return images
+        return images.subset(stratified(images.y, count, self.settings.seed)[1])
 
 
 @dataclass
