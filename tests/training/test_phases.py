@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from advprune.data import Images, Splits
 from advprune.gates import BetaBernoulli, GatedModel
@@ -126,6 +127,46 @@ def test_an_interrupted_epoch_goes_on_with_the_batches_it_lacks(
     state = phases.first(run)
     state.position.step = 2
     assert [y.tolist() for _, y in epoch._batches(run, state)] == whole[2:]
+
+
+class _Strange(nn.Module):
+    """Through an operator that has no rule, so that no gates can be placed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f1, self.f2 = nn.Linear(16, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.f2(torch.erfinv(self.f1(x.flatten(1))))
+        return logits
+
+
+def test_a_model_that_cannot_be_gated_is_refused_before_training(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = replace(make_run(make_settings({}, GATED)), model=_Strange())
+    with pytest.raises(ValueError, match="cannot prune through operator"):
+        phases.check(run)
+    phases.check(replace(run, settings=make_settings({})))
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), r"answers \(8, 3\).*has 2 classes"),
+        (nn.Conv2d(1, 2, 1), r"answers \(8, 2, 4, 4\).*allowed.*\(8, 2\)"),
+        (nn.Conv2d(3, 2, 1), r"no images of shape \(1, 4, 4\).*made up are: .*3 channels"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), r"no images of shape.*8x16 and 9x2"),
+        (nn.LSTM(4, 2), r"no images of shape \(1, 4, 4\)"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_data_is_refused(
+    model: nn.Module, complaint: str, make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = replace(make_run(make_settings({})), model=model)
+    with pytest.raises(ValueError, match=complaint):
+        phases.check(run)
+    assert model.training
 
 
 def _sorted_by_class(images: Images) -> Images:

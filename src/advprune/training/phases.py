@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.gates import GatedModel, remove, restore, settle
+from advprune.models import evaluating
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers
 from advprune.training.settings import Phase
@@ -45,15 +46,17 @@ def first(run: Run) -> State:
 
 
 def check(run: Run) -> None:
-    """Finds out before any training whether gates can be placed and budgets be met.
+    """Finds out before any training whether the model fits the data, its gates and budgets.
 
     Raises:
-        ValueError: They cannot; the message names the operator, or the smallest cost.
+        ValueError: It does not; the message names shapes, the operator, or the smallest cost.
     """
+    _check_answer(run)
     gated_phases = [phase for phase in run.settings.phases if phase.on == "gated"]
     for phase in gated_phases:
+        gated = deepcopy(run.gated)
         if phase.budget is not None:
-            settle(deepcopy(run.gated), phase.budget.macs * run.unpruned_macs)
+            settle(gated, phase.budget.macs * run.unpruned_macs)
 
 
 def begin_next(run: Run, state: State) -> None:
@@ -135,6 +138,26 @@ def at_budget(run: Run, state: State) -> bool:
     if phase.budget is None or state.size is None:
         return True
     return state.size.macs <= _TOLERANCE * phase.budget.macs * run.unpruned_macs
+
+
+def _check_answer(run: Run) -> None:
+    """Raises where the model does not answer real images with one logit a class."""
+    images = run.splits.train.subset(range(min(run.settings.batch_size, len(run.splits.train))))
+    shape, classes = tuple(images.x.shape[1:]), len(images.classes)
+    try:
+        with evaluating(run.model), torch.no_grad():
+            answer = run.model(images.tensors()[0])
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"the model takes no images of shape {shape} (channels, height, width), as those of"
+            f" {images.name} are: {error}"
+        ) from error
+    given = tuple(answer.shape) if isinstance(answer, Tensor) else f"a {type(answer).__name__}"
+    if given != (len(images), classes):
+        raise ValueError(
+            f"the model answers {given} to {len(images)} images; {images.name} has {classes}"
+            f" classes, so allowed are logits of shape {(len(images), classes)}"
+        )
 
 
 def _below_budget(run: Run, phase: Phase, gated: GatedModel, alive: Tensor) -> bool:
