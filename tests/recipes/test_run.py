@@ -133,6 +133,34 @@ def test_a_run_is_resumed_with_its_own_recipe_only(finished: tuple[Path, str]) -
         _run(finished[0], other, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "complaint"),
+    [
+        ({"examples": 361}, r"evaluation.examples = 361: digits test has 360 images"),
+        ({"sources": ["zoo:missing"]}, r"evaluation.sources: 'zoo:missing' is unknown"),
+        ({"sources": ["nowhere"]}, r"evaluation.sources: nowhere is no folder"),
+    ],
+)
+def test_an_impossible_evaluation_is_refused_before_training(
+    evaluation: dict[str, Any], complaint: str, tmp_path: Path
+) -> None:
+    recipe = Recipe.model_validate(RECIPE.model_dump() | {"evaluation": evaluation})
+    with pytest.raises(ValueError, match=complaint):
+        _run(tmp_path / "run", recipe)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_file_without_newer_keys_is_still_the_runs_own(
+    finished: tuple[Path, str],
+) -> None:
+    path = finished[0] / "recipe.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("description: ''\n", ""))
+    assert path.read_text() != text
+    assert "Report" in _run(finished[0], resume=True)
+    assert path.read_text() == text
+
+
 def test_what_is_done_is_kept_when_a_later_stage_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

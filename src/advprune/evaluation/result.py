@@ -1,7 +1,6 @@
 """What an evaluation found, and what it rests on."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from scipy.special import betaincinv  # type: ignore[import-untyped]
 from torch import Tensor
+
+from advprune.files import write_text
 
 SCHEMA = 1
 """Version of the JSON that `Result.to_dict` gives."""
@@ -164,16 +165,7 @@ def interval(successes: int, trials: int) -> tuple[float, float]:
 
 def write_json(path: str | Path, content: Any) -> Path:
     """Write JSON to a file that is there whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    return path
+    return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _meaning(figure: AttackFigure) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 from advprune import data, models, pruning, report, shipping, training
 from advprune.data import Splits
 from advprune.evaluation import environment, write_json
+from advprune.files import write_text
 from advprune.gates import GatedModel
 from advprune.recipes import figures, loading
 from advprune.recipes.figures import Figures
@@ -39,10 +40,11 @@ def run_recipe(
         The path of the report.
 
     Raises:
-        ValueError: ``out`` holds another run, or the data or model are not as the recipe says.
+        ValueError: ``out`` holds another run, or the data, the model or the models to transfer
+            attacks from are not as the recipe says; before any training.
     """
     out, console = Path(out), console or Console()
-    _claim(recipe, out, resume)
+    _check_folder(recipe, out, resume)
     splits = data.load(
         recipe.data.name,
         path=recipe.data.path,
@@ -50,7 +52,9 @@ def run_recipe(
         seed=recipe.seed,
         **recipe.data.arguments,
     )
+    _check_evaluation(recipe, splits)
     model = _built(recipe)
+    write_text(out / "recipe.yaml", loading.dump(recipe))
     trained = training.train(
         model,
         splits,
@@ -71,18 +75,30 @@ def run_recipe(
     return page
 
 
-def _claim(recipe: Recipe, out: Path, resume: bool) -> None:
-    path, text = out / "recipe.yaml", loading.dump(recipe)
-    if path.is_file():
-        if not resume:
-            raise ValueError(
-                f"{out} holds a run already: continue it with --resume, or choose another folder"
-            )
-        if path.read_text(encoding="utf-8") != text:
-            raise ValueError(f"{path} is not the given recipe: resume a run with its own recipe")
+def _check_folder(recipe: Recipe, out: Path, resume: bool) -> None:
+    path = out / "recipe.yaml"
+    if not path.is_file():
         return
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    if not resume:
+        raise ValueError(
+            f"{out} holds a run already: continue it with --resume, or choose another folder"
+        )
+    if loading.load(path).resolved() != recipe.resolved():
+        raise ValueError(f"{path} is not the given recipe: resume a run with its own recipe")
+
+
+def _check_evaluation(recipe: Recipe, splits: Splits) -> None:
+    settings, there = recipe.evaluation, len(splits.test)
+    if settings.examples is not None and settings.examples > there:
+        raise ValueError(
+            f"evaluation.examples = {settings.examples}: {splits.test.name} has {there} images;"
+            f" allowed are 1 to {there}, or null for all"
+        )
+    for source in settings.sources:
+        try:
+            shipping.load(source)
+        except ValueError as error:
+            raise ValueError(f"evaluation.sources: {error}") from error
 
 
 def _built(recipe: Recipe) -> nn.Module:

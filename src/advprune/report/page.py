@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from advprune.files import write_text
 from advprune.report import pictures, tables
 from advprune.report.run_files import NETWORKS, Metrics, RunFiles, dig, read, recipe_settings
 
@@ -38,10 +39,7 @@ def write(run_dir: str | Path) -> Path:
         ValueError: If the directory holds no readable ``result.json``.
     """
     run_dir = Path(run_dir)
-    html = _render(read(run_dir))
-    path = run_dir / "report.html"
-    path.write_text(html, encoding="utf-8")
-    return path
+    return write_text(run_dir / "report.html", _render(read(run_dir)))
 
 
 def _render(run: RunFiles) -> str:
