@@ -47,7 +47,7 @@ def test_only_commands_that_exist_are_listed() -> None:
         (["run", "digits", "--set", "sed=1"], "sed: unknown key (did you mean 'seed'?)"),
         (["report", "nowhere"], "Error: nowhere"),
         (["evaluate", "nowhere", "--data", "digits", "--eps", "0.1"], "Error: nowhere"),
-        (["evaluate", "x", "--data", "digits", "--eps", "much"], "Error: eps='much'"),
+        (["evaluate", "nowhere", "--data", "digits"], "Error: nowhere"),
     ],
 )
 def test_a_mistake_is_told_in_words_with_exit_code_2(arguments: list[str], complaint: str) -> None:
@@ -71,6 +71,49 @@ def test_a_saved_model_is_attacked_and_the_result_written(saved: Path, tmp_path:
     written = json.loads(out.read_text())
     assert written["examples"] == 20
     assert any(str(saved) in attack for attack in written["attacks"])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "linf eps 0.1,"),
+        (["--eps", "0.2"], "linf eps 0.2,"),
+        (["--norm", "l2", "--eps", "1/2"], "l2 eps 0.5,"),
+    ],
+)
+def test_a_threat_that_is_not_given_is_the_models_own(
+    options: list[str], told: str, tmp_path: Path
+) -> None:
+    model = ap.models.build("small_cnn", widths=[2, 2, 4])
+    saved = ap.save(model, tmp_path / "model", threat={"norm": "linf", "eps": 0.1})
+    result = call("evaluate", saved, "--data", "digits", "--subset", 5, *options)
+    assert told in result.output
+
+
+@pytest.mark.parametrize("options", [[], ["--norm", "l2"]])
+def test_a_radius_that_the_model_does_not_know_must_be_given(
+    options: list[str], saved: Path
+) -> None:
+    result = call("evaluate", saved, "--data", "digits", *options)
+    assert "give --eps" in result.output
+    assert result.exit_code == 2
+
+
+def test_an_impossible_radius_is_told(saved: Path) -> None:
+    assert "Error: eps='much'" in call("evaluate", saved, "--data", "x", "--eps", "much").output
+
+
+def test_code_of_ones_own_runs_only_when_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from torch import nn\ndef net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
+    (tmp_path / "net_of_ones_own.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    ap.save(ap.models.build("net_of_ones_own:net"), "model")
+    command = ["evaluate", "model", "--data", "digits", "--eps", "0.1", "--subset", "5"]
+    assert "--trust-code" in call(*command).output
+    trusted = call(*command, "--source", "model", "--trust-code")
+    assert "transfer:model" in trusted.output
 
 
 def test_run_takes_the_recipe_with_its_changes_to_a_new_folder(

@@ -96,7 +96,7 @@ def load(source: str | Path, *, trust_code: bool = False) -> nn.Module:
     if ":" in manifest.architecture.name and not trust_code:
         raise ValueError(
             f"{folder} needs the code {manifest.architecture.name!r}; "
-            "if you trust it, load with trust_code=True"
+            "if you trust it, load with trust_code=True (--trust-code on the command line)"
         )
     return rebuild(manifest.architecture, _read_weights(folder, manifest))
 
