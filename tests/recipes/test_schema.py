@@ -84,6 +84,11 @@ def test_gates_without_a_gated_phase_are_refused() -> None:
         recipe(gates={"family": "beta_bernoulli"})
 
 
+def test_an_impossible_option_of_the_gates_is_refused_by_its_key() -> None:
+    with pytest.raises(ValidationError, match=r"gates.options\n.*did you mean 'start'"):
+        recipe({"on": "gated"}, gates={"options": {"strat": 2}})
+
+
 def test_an_unknown_family_of_gates_is_refused() -> None:
     with pytest.raises(ValidationError, match="did you mean 'beta_bernoulli'"):
         recipe({"on": "gated"}, gates={"family": "beta_bernouli"})

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from advprune.data import Images, Splits
 from advprune.gates import BetaBernoulli, GatedModel
-from advprune.training import Training, epoch, optimisers, phases, step
+from advprune.training import GateSettings, Training, epoch, optimisers, phases, step
 from advprune.training.state import Run, State
 
 MakeSettings = Callable[..., Training]
@@ -197,3 +197,8 @@ def test_no_batch_that_re_estimates_batch_norm_holds_a_single_image(
 ) -> None:
     run = make_run(make_settings({}, validation_batch_size=size))
     assert [len(x) for x in phases.calibration(run)] == batches
+
+
+def test_gates_start_as_their_options_say(make_run: MakeRun, make_settings: MakeSettings) -> None:
+    run = replace(make_run(make_settings(GATED)), gates=GateSettings(options={"start": 2.0}))
+    assert run.gated.means().tolist() == pytest.approx([0.680] * 6, abs=1e-3)

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from advprune.training.settings import AttackSettings, Phase, Training
+from advprune.training.settings import AttackSettings, GateSettings, Phase, Training
 
 
 def test_an_unknown_key_is_refused_by_name() -> None:
@@ -43,3 +43,22 @@ def test_a_slim_phase_needs_a_gated_one() -> None:
 def test_phases_have_names_of_their_own() -> None:
     with pytest.raises(ValidationError, match="name of its own"):
         Training(phases=(Phase(name="a"), Phase(name="a")))
+
+
+def test_gates_take_the_options_of_their_family() -> None:
+    assert GateSettings(options={"start": 2}).options == {"start": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"options": {"strat": 2}}, r"options.*takes start, alpha.*did you mean 'start'"),
+        ({"options": {"units": 3}}, "options.*unexpected keyword argument 'units'"),
+        ({"options": {"alpha": -1}}, "options.*both must be over 0"),
+        ({"family": "fixed", "options": {"start": 2}}, "options.*takes nothing"),
+        ({"family": "beta_bernouli"}, "family.*did you mean 'beta_bernoulli'"),
+    ],
+)
+def test_impossible_gates_are_refused(given: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=f"(?s){complaint}"):
+        GateSettings.model_validate(given)

@@ -4,6 +4,5 @@ from advprune.attacks.base import Attack, AttackResult
 from advprune.attacks.fgsm import FGSM
 from advprune.attacks.losses import LOSSES, Loss
 from advprune.attacks.pgd import PGD
-from advprune.models.modes import evaluating
 
-__all__ = ["FGSM", "LOSSES", "PGD", "Attack", "AttackResult", "Loss", "evaluating"]
+__all__ = ["FGSM", "LOSSES", "PGD", "Attack", "AttackResult", "Loss"]

@@ -6,7 +6,7 @@ from advprune.gates.current import CurrentNetwork
 from advprune.gates.fixed import Fixed
 from advprune.gates.gated import GatedModel
 from advprune.gates.paired import paired
-from advprune.gates.placing import FAMILIES, gate
+from advprune.gates.placing import FAMILIES, gate, maker
 from advprune.gates.removal import remove, restore, shape_state
 from advprune.gates.settling import settle
 
@@ -18,6 +18,7 @@ __all__ = [
     "Gate",
     "GatedModel",
     "gate",
+    "maker",
     "paired",
     "remove",
     "restore",

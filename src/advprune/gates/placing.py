@@ -1,7 +1,8 @@
 """Placing gates on a model."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,22 @@ from advprune.structure import CutNetwork, UnsupportedModelError, trace
 from advprune.structure.parity import mismatch
 
 FAMILIES: dict[str, Callable[..., Gate]] = {"beta_bernoulli": BetaBernoulli, "fixed": Fixed}
+
+
+def maker(family: str, options: Mapping[str, Any]) -> Callable[[int], Gate]:
+    """Returns the function from a number of units to a gate of a family.
+
+    Args:
+        family: one of `FAMILIES`.
+        options: of the family, by name.
+
+    Raises:
+        ValueError: an unknown family or option, or an impossible value of one.
+    """
+    make = choose("family of gates", family, FAMILIES)
+    check_arguments(f"family {family!r}", partial(make, 1), options)
+    make(1, **options)
+    return partial(make, **options)
 
 
 def gate(
@@ -46,13 +63,12 @@ def gate(
         raise ValueError(
             "the model has gates already; allowed are models without, such as its .model"
         )
-    make = choose("family of gates", family, FAMILIES)
-    check_arguments(f"family {family!r}", make, {"units": 1, **options})
+    make = maker(family, options)
     structure = trace(model, example_input)
     structure = structure.with_input_gates(tuple(per_position))
     like = next(model.parameters())
     gates = {
-        name: make(group.units, **options).to(like.device, like.dtype)
+        name: make(group.units).to(like.device, like.dtype)
         for name, group in structure.groups.items()
     }
     gated = GatedModel(copy.deepcopy(model), structure, gates)

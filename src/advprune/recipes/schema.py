@@ -7,10 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from advprune.choices import choose
 from advprune.data import SOURCES
 from advprune.evaluation.suites import SUITES
-from advprune.gates import FAMILIES
 from advprune.models import MODELS
 from advprune.threat import ThreatModel
-from advprune.training.settings import GateSettings, Training
+from advprune.training.settings import GateSettings, Settings, Training
 
 
 def _radius(value: Any) -> float:
@@ -43,10 +42,6 @@ def _suite(name: str) -> str:
 
 
 Radius = Annotated[float, PlainValidator(_radius)]
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class _Named(BaseModel):
@@ -84,7 +79,7 @@ class ModelSettings(_Named):
     name: Annotated[str, AfterValidator(_model)]
 
 
-class ThreatSettings(_Settings):
+class ThreatSettings(Settings):
     """What is defended against, in the space of the pixels.
 
     Attributes:
@@ -105,7 +100,7 @@ class ThreatSettings(_Settings):
         return ThreatModel(norm=self.norm, eps=self.eps)
 
 
-class EvaluationSettings(_Settings):
+class EvaluationSettings(Settings):
     """How the test images are attacked, before and after slimming.
 
     Attributes:
@@ -121,7 +116,7 @@ class EvaluationSettings(_Settings):
     curve: tuple[Radius, ...] = ()
 
 
-class Recipe(_Settings):
+class Recipe(Settings):
     """A whole run, from data to report.
 
     Attributes:
@@ -164,10 +159,8 @@ class Recipe(_Settings):
                 f"phase {gated[0]!r} is gated: say under gates which family, such as"
                 " gates: {family: beta_bernoulli}"
             )
-        if self.gates is not None:
-            choose("family of gates", self.gates.family, FAMILIES)
-            if not gated:
-                raise ValueError("gates are given, yet no phase is gated; leave gates out")
+        if self.gates is not None and not gated:
+            raise ValueError("gates are given, yet no phase is gated; leave gates out")
         return self
 
     def resolved(self) -> dict[str, Any]:

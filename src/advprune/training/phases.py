@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.gates import GatedModel, remove, restore, settle
-from advprune.models import evaluating
+from advprune.models.modes import evaluating
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers
 from advprune.training.settings import Phase

@@ -3,10 +3,23 @@
 Every value is checked where it is given; an unknown key is an error.
 """
 
-from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from functools import partial
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from advprune.choices import choose
+from advprune.gates import FAMILIES, maker
+from advprune.threat import read_length
 
 Precision = Literal["float32", "bfloat16"]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -15,21 +28,18 @@ Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-def _number(value: Any) -> Any:
-    """Reads ``"2/255"`` as a number; anything else is left to pydantic."""
-    if isinstance(value, str) and "/" in value:
-        try:
-            return float(Fraction(value.replace(" ", "")))
-        except ZeroDivisionError:
-            raise ValueError(f"{value!r} divides by zero") from None
-    return value
+def _family(name: str) -> str:
+    choose("family of gates", name, FAMILIES)
+    return name
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
+    """Values that are checked when they are given and never change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-class AttackSettings(_Settings):
+class AttackSettings(Settings):
     """The attack inside training: PGD without restarts, every example for all its steps.
 
     Attributes:
@@ -43,13 +53,15 @@ class AttackSettings(_Settings):
     """
 
     steps: Count = 7
-    step_size: Annotated[float, Field(gt=0), BeforeValidator(_number)] | None = None
+    step_size: (
+        Annotated[float, Field(gt=0), BeforeValidator(partial(read_length, "step_size"))] | None
+    ) = None
     precision: Precision = "float32"
     on: Literal["expected", "sampled"] = "expected"
     loss: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy"
 
 
-class Budget(_Settings):
+class Budget(Settings):
     """What the network may cost once its gated phase is over.
 
     Attributes:
@@ -61,19 +73,30 @@ class Budget(_Settings):
     settled_at: Share = 0.6
 
 
-class GateSettings(_Settings):
+class GateSettings(Settings):
     """Where the gates of the gated phases sit and of which family they are.
 
     Attributes:
         family: Name of the posterior, as in ``advprune.gate``.
         per_position: Layers behind a flatten whose every input gets a gate of its own as well.
+        options: Of the family, such as ``{start: 2.0}``.
     """
 
-    family: str = "beta_bernoulli"
+    family: Annotated[str, AfterValidator(_family)] = "beta_bernoulli"
     per_position: tuple[str, ...] = ()
+    options: dict[str, float] = {}
+
+    @field_validator("options")
+    @classmethod
+    def _options_of_the_family(
+        cls, options: dict[str, float], others: ValidationInfo
+    ) -> dict[str, float]:
+        if "family" in others.data:
+            maker(others.data["family"], options)
+        return options
 
 
-class Phase(_Settings):
+class Phase(Settings):
     """One stretch of training with one objective.
 
     Attributes:
@@ -141,7 +164,7 @@ class Phase(_Settings):
         return self
 
 
-class Training(_Settings):
+class Training(Settings):
     """A whole run: its phases in order, and what they share.
 
     Attributes:

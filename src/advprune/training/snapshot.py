@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from advprune.gates import GatedModel, shape_state
 from advprune.training import checkpoint, host, optimisers, phases
 from advprune.training.budget import Controller
+from advprune.training.settings import GateSettings
 from advprune.training.state import Best, Clock, Position, Run, Size, State, fresh
 
 Tensors = dict[str, Tensor]
@@ -133,8 +134,10 @@ def _given(run: Run) -> Json:
 
 
 def _check_same(run: Run, kept: Json) -> None:
-    given = _given(run)
-    changed = sorted(key for key in given if given[key] != kept["given"].get(key))
+    given, before = _given(run), dict(kept["given"])
+    # what was written before a key was added meant its default
+    before["gates"] = GateSettings.model_validate(before["gates"]).model_dump(mode="json")
+    changed = sorted(key for key in given if given[key] != before.get(key))
     if changed:
         raise ValueError(
             f"the run in {run.out} had other {', '.join(changed)}: resume it as it was begun, or"

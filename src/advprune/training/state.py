@@ -85,7 +85,8 @@ class Run:
     @cached_property
     def gated(self) -> GatedModel:
         """The model as it came, gated: copied by whatever needs a gated one, never trained."""
-        return gate(self.model, self.example, self.gates.family, self.gates.per_position)
+        gates = self.gates
+        return gate(self.model, self.example, gates.family, gates.per_position, **gates.options)
 
     @property
     def unpruned(self) -> Structure:

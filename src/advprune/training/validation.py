@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from advprune.attacks import PGD, evaluating
+from advprune.attacks import PGD
 from advprune.data import Images, batches
+from advprune.models.modes import evaluating
 from advprune.threat import ThreatModel
 
 
