@@ -80,6 +80,23 @@ def test_a_unit_that_comes_back_starts_counting_anew(
     assert state.idle.tolist() == [0] * 6
 
 
+def test_inputs_that_are_dead_by_themselves_are_not_removed_again_and_again(
+    make_run: MakeRun, make_settings: MakeSettings, make_chain: type[nn.Module]
+) -> None:
+    run = make_run(make_settings({**GATED, "remove_dead_after": 1}))
+    run = replace(run, model=make_chain(), gates=GateSettings(per_position=("f1",)))
+    state, gated = _begun(run, 0)
+    optimiser = state.groups["weights"].optimiser
+    gated.gates["f1.inputs"].close(torch.arange(16) == 3)
+    phases.drop_idle(run, state)
+    assert int(state.idle.sum()) == 1
+    assert state.groups["weights"].optimiser is optimiser
+    gated.gates["conv2"].close(torch.arange(4) == 0)  # all that arrives at input 3, and three more
+    phases.drop_idle(run, state)
+    assert gated.structure.units == 28 - 1 - 4
+    assert not state.idle.any()
+
+
 def test_nothing_is_removed_below_the_budget(
     make_run: MakeRun, make_settings: MakeSettings
 ) -> None:

@@ -7,7 +7,7 @@ from advprune.gates.fixed import Fixed
 from advprune.gates.gated import GatedModel
 from advprune.gates.paired import paired
 from advprune.gates.placing import FAMILIES, gate, maker
-from advprune.gates.removal import remove, restore, shape_state
+from advprune.gates.removal import kept_units, remove, restore, shape_state
 from advprune.gates.settling import settle
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Gate",
     "GatedModel",
     "gate",
+    "kept_units",
     "maker",
     "paired",
     "remove",

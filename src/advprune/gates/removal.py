@@ -12,19 +12,16 @@ from advprune.structure.resize import resize
 def remove(gated: GatedModel, keep: Tensor) -> dict[str, dict[int, Tensor]]:
     """Removes units from every parameter, buffer and gate of a gated model, in place.
 
-    The gates of a layer's own inputs follow what arrives there; those that are dead by themselves
-    stay, closed, since the layer would need a gather without them.
-
     Args:
         gated: the model.
-        keep: (all units,) bool, the units that stay.
+        keep: (all units,) bool, the units that should stay; `kept_units` says which do.
 
     Returns:
         The kept indices by dimension of each parameter and buffer that holds units, by its name in
         the gated model: what an optimiser's state or an average of the parameters needs to follow.
     """
     structure = gated.structure
-    keep = _with_arriving_inputs(gated, keep.cpu())
+    keep = kept_units(gated, keep)
     kept = structure.kept_indices(keep)
     resize(gated.model, kept)
     followed = {f"model.{name}": dims for name, dims in kept.items()}
@@ -38,6 +35,23 @@ def remove(gated: GatedModel, keep: Tensor) -> dict[str, dict[int, Tensor]]:
         gated.original[name] = gated.original[name][indices]
     gated.board.structure = structure.restricted(keep)
     return followed
+
+
+def kept_units(gated: GatedModel, keep: Tensor) -> Tensor:
+    """Returns what `remove` would keep, (all units,) bool.
+
+    The gates of a layer's own inputs follow what arrives there; those that are dead by themselves
+    stay, closed, since the layer would need a gather without them.
+
+    Args:
+        gated: the model.
+        keep: (all units,) bool, the units that should stay.
+    """
+    ones = torch.cat([keep.cpu(), torch.ones(1, dtype=torch.bool)])
+    for layer in gated.structure.layers.values():
+        for own in layer.inputs[1:]:
+            ones[own] = ones[layer.inputs[0]]
+    return ones[:-1]
 
 
 def shape_state(gated: GatedModel) -> dict[str, list[int]]:
@@ -60,11 +74,3 @@ def restore(gated: GatedModel, state: Mapping[str, list[int]]) -> None:
             raise ValueError(f"group {name!r} keeps {indices} of {groups[name].units} units")
         keep[name][indices] = 1
     remove(gated, gated.structure.join(keep).bool())
-
-
-def _with_arriving_inputs(gated: GatedModel, keep: Tensor) -> Tensor:
-    ones = torch.cat([keep, keep.new_ones(1)])
-    for layer in gated.structure.layers.values():
-        for own in layer.inputs[1:]:
-            ones[own] = ones[layer.inputs[0]]
-    return ones[:-1]

@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from advprune.gates import GatedModel, remove, restore, settle
+from advprune.gates import GatedModel, kept_units, remove, restore, settle
 from advprune.models.modes import evaluating
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers
@@ -119,7 +119,7 @@ def drop_idle(run: Run, state: State) -> None:
     state.idle = torch.where(alive, 0, state.idle + 1)
     if phase.remove_dead_after is None or _below_budget(run, phase, gated, alive):
         return
-    keep = state.idle < phase.remove_dead_after
+    keep = kept_units(gated, state.idle < phase.remove_dead_after)
     if not bool(keep.all()):
         drop(run, state, keep)
 
