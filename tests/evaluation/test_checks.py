@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advprune.evaluation.checks import check_attacks, check_model
-from advprune.evaluation.suites import quick, transfer
+from advprune.attacks import PGD
+from advprune.evaluation.checks import check_attacks, check_losses, check_model
+from advprune.evaluation.suites import Trial, quick, transfer
 from advprune.threat import ThreatModel
 
 X, Y = torch.rand(8, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
@@ -55,3 +56,29 @@ def test_weak_attacks_that_break_what_strong_ones_leave_are_named() -> None:
     assert set(findings) == {"FGSM stronger than PGD", "transfer stronger than white-box"}
     assert findings["FGSM stronger than PGD"].figure == pytest.approx(0.1)
     assert not list(check_attacks(trials, broken | {"pgd_margin": one}))
+
+
+class Stairs(nn.Module):
+    """Answers by a pixel's mean, through a step whose gradient is zero nearly everywhere."""
+
+    def __init__(self, steepness: float) -> None:
+        super().__init__()
+        self.steepness = steepness
+
+    def forward(self, x: Tensor) -> Tensor:
+        score = torch.tanh(self.steepness * (x.flatten(1).mean(1) - 0.5))
+        return torch.stack([score, -score], dim=1)
+
+
+@pytest.mark.parametrize(("steepness", "flat"), [(1.0, set()), (1e4, {"loss does not rise"})])
+def test_a_loss_that_no_step_raises_is_named(steepness: float, flat: set[str]) -> None:
+    x, y = torch.full((8, 1, 2, 2), 0.8), torch.zeros(8, dtype=torch.int64)
+    trials = quick(THREAT)
+    model = Stairs(steepness)
+    losses = {name: trial.attack.run(model, x, y).loss_per_step for name, trial in trials.items()}
+    assert {finding.name for finding in check_losses(trials, losses)} == flat
+
+
+def test_an_attack_of_one_step_says_nothing_of_the_loss() -> None:
+    trials = {"pgd": Trial(PGD(THREAT, steps=1), alone=True)}
+    assert not list(check_losses(trials, {"pgd": torch.zeros(1)}))

@@ -66,6 +66,7 @@ def test_what_was_wrong_before_counts_as_wrong_after() -> None:
     assert (result.clean, result.robust) == (0.5, 0.5)
     result = evaluate(Threshold(), (x, torch.tensor([1, 0])), THREAT)
     assert (result.clean, result.robust) == (0.0, 0.0)
+    assert result.warnings == ()
     assert result.attacks["pgd_margin"].examples == 0
 
 
@@ -106,6 +107,12 @@ def test_masked_gradients_are_warned_of_and_a_source_breaks_them() -> None:
     assert result.attacks["transfer:honest"].accuracy_by_attack is None
     assert result.robust == 0.0
     assert names(result) == {"zero gradients", "transfer stronger than white-box"}
+
+
+def test_a_loss_that_does_not_rise_is_warned_of() -> None:
+    data = (torch.full((20, 1, 1, 1), 0.2), torch.zeros(20, dtype=torch.int64))
+    assert "loss does not rise" in names(evaluate(Threshold(steepness=1e4), data, THREAT))
+    assert names(evaluate(Threshold(), data, THREAT)) == set()
 
 
 def test_survivors_do_not_depend_on_the_batch_size() -> None:

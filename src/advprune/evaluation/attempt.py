@@ -60,6 +60,7 @@ class Attempt:
         fooled: How many of them the attack itself says to have fooled the attacked network.
         forward_passes: Images sent forward.
         backward_passes: Images whose gradient was taken.
+        loss_per_step: Mean of their losses at each step of the first restart, (steps,).
         seconds: Time it took.
     """
 
@@ -68,6 +69,7 @@ class Attempt:
     fooled: int
     forward_passes: int
     backward_passes: int
+    loss_per_step: Tensor
     seconds: float
 
     def right_in(self, before: Tensor) -> Tensor:
@@ -93,6 +95,7 @@ def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows:
     generator = torch.Generator(device).manual_seed(_seed(target.seed, name))
     attacked = torch.empty_like(target.sample.x[rows])
     fooled = forward = backward = done = 0
+    losses = torch.zeros(1)
     with _progress(name, len(rows)) as advance:
         for part in _parts(rows, target.batch_size):
             x, y = target.sample.x[part].to(device), target.sample.y[part].to(device)
@@ -102,9 +105,10 @@ def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows:
             fooled += int(found.fooled.sum())
             forward += found.forward_passes
             backward += found.backward_passes
+            losses = losses + found.loss_per_step.cpu() * len(part) / len(rows)
             advance(len(part))
     right = target.right(attacked, rows)
-    return Attempt(rows, right, fooled, forward, backward, time.perf_counter() - start)
+    return Attempt(rows, right, fooled, forward, backward, losses, time.perf_counter() - start)
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -61,6 +61,25 @@ def check_attacks(trials: Mapping[str, Trial], broken: Mapping[str, Tensor]) -> 
     )
 
 
+def check_losses(trials: Mapping[str, Trial], losses: Mapping[str, Tensor]) -> Iterator[Finding]:
+    """Look for attacks whose steps do not raise the loss that they climb.
+
+    Source: Carlini et al., "On evaluating adversarial robustness" (2019), section 4.
+
+    Args:
+        trials: The attacks by name.
+        losses: Mean loss at each step of those that left some examples right, (steps,).
+    """
+    climbs = [
+        climb
+        for name, climb in losses.items()
+        if trials[name].kind == "iterated" and len(climb) > 1
+    ]
+    if climbs:
+        flat = sum((climb[-1] - climb[0]).item() <= NOISE for climb in climbs)
+        yield from _exceeding({"loss does not rise": (flat / len(climbs), 0.0)})
+
+
 _ADVICE = {
     "random output": "The largest difference between two answers to the same images: the model "
     "draws random numbers, so that no single figure describes it. Make evaluation deterministic, "
@@ -71,6 +90,9 @@ _ADVICE = {
     "cannot see there, and the figures flatter. Try attacks without gradients.",
     "FGSM stronger than PGD": "The share of examples that one step breaks and many do not: PGD is "
     "misled or its steps are too few. Give more steps and restarts, or other step sizes.",
+    "loss does not rise": "The share of the iterated attacks whose mean loss ends no higher than "
+    "it began: the gradients lead nowhere, and the figures flatter. Try another loss, other step "
+    "sizes, and attacks without gradients.",
     "transfer stronger than white-box": "The share of examples broken only with another network's "
     "gradients: this one's own are masked. Believe neither figure before stronger attacks.",
 }
