@@ -228,7 +228,7 @@ def _line(found: Mapping[str, Any], autoattack: Mapping[str, Any] | None) -> str
         f"{100 * paper['attacks']['pgd40']['accuracy']:.2f}",
         _share(strong),
         _transfer(paper["attacks"]),
-        f"{100 * autoattack['robust']:.1f}" if autoattack else "",
+        f"{100 * autoattack['robust']['accuracy']:.1f}" if autoattack else "",
         f"{forms['published_form']:.3f}",
         f"{forms['relative']:.3f}",
         f"{forms['margin_weighted']:.2f}",

@@ -30,11 +30,10 @@ Input: (batch, 1, 28, 28) in [0, 1], no normalisation outside; output: 10 logits
 Trained for L-inf at eps 0.3 only; other perturbations were not defended against. A figure under
 attack is an upper bound: a stronger attack may lower it.
 
-Trained in {seconds:.0f} s on one core ({processor}); judged at commit {commit}, seed {seed}, with
-torch {torch}. The same figures again:
+Trained in {seconds:.0f} s on one core ({processor}); judged with seed {seed} and torch {torch} at
+commit {commit}. The same figures again:
 
-    python benchmarks/mnist_table.py judge {row} --data FOLDER
-    advprune evaluate zoo:{name} --data mnist --path FOLDER --norm linf --eps 0.3 --suite strong
+    advprune evaluate zoo:{name} --data mnist --path FOLDER --suite strong
 
 MNIST is by LeCun, Cortes and Burges. Method: Madaan, Shin and Hwang, ICML 2020 (arXiv 1908.04355).
 """
@@ -63,7 +62,6 @@ def card(name: str, found: dict[str, Any], autoattack: str) -> str:
     paper, strong, machine = found["paper"], found["strong"], found["machine"]
     return CARD.format(
         name=name,
-        row=found["row"],
         title=found["title"],
         widths="-".join(str(width) for width in found["widths"]),
         parameters=found["cost"]["parameters"],
@@ -88,7 +86,8 @@ def _autoattack(row: str) -> str:
     if not path.is_file():
         return ""
     found = json.loads(path.read_text(encoding="utf-8"))
-    return f"| AutoAttack (reference package), 1,000 random images | {found['robust']:.2%} |\n"
+    accuracy = found["robust"]["accuracy"]
+    return f"| AutoAttack (reference package), 1,000 random images | {accuracy:.2%} |\n"
 
 
 if __name__ == "__main__":
