@@ -62,7 +62,7 @@ def test_the_table_goes_between_the_markers_and_marks_a_sample(
     readme = tmp_path / "README.md"
     readme.write_text("above\n<!-- results:begin -->\nold\n<!-- results:end -->\nbelow\n")
     (tmp_path / "anp-vs.json").write_text(json.dumps(_found("ANP-VS")))
-    (tmp_path / "anp-vs-autoattack.json").write_text(json.dumps({"robust": 0.885}))
+    (tmp_path / "anp-vs-autoattack.json").write_text(json.dumps({"robust": {"accuracy": 0.885}}))
     monkeypatch.setattr(mnist_table, "README", readme)
     monkeypatch.setattr(mnist_table, "RESULTS", tmp_path)
     result = CliRunner().invoke(mnist_table.main, ["table"])
