@@ -258,7 +258,7 @@ def main(
     )
     report = {
         "benchmark": "AutoAttack standard, reference implementation",
-        "source": source,
+        "source": "/".join(Path(source).parts[-2:]),  # no folders of this machine
         "images": {"name": images.name, "number": number, "drawn": "stratified by class"},
         "task": task,
         "machine": machine("pyautoattack"),
