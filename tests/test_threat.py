@@ -3,7 +3,7 @@ import re
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -25,6 +25,7 @@ def images(shape: tuple[int, ...], seed: int) -> Tensor:
 
 @settings(max_examples=60, deadline=None)
 @given(norm=norms, eps=radii, shape=shapes, seed=seeds, far=st.sampled_from([1e-3, 1.0, 100.0]))
+@example(norm="l1", eps=0.5, shape=(1, 1, 4, 6), seed=1, far=100.0)
 def test_projection_lies_in_ball_and_bounds_and_is_idempotent(
     norm: str, eps: float, shape: tuple[int, ...], seed: int, far: float
 ) -> None:

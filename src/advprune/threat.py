@@ -272,10 +272,12 @@ def _onto_l2_ball(delta: Tensor, radius: float) -> Tensor:
 
 def _onto_l1_ball(delta: Tensor, radius: float) -> Tensor:
     """Soft threshold by sorting (Duchi et al., "Efficient projections onto the l1-ball", 2008)."""
-    magnitude = delta.abs()
-    descending = magnitude.sort(dim=1, descending=True).values.double()
+    magnitude = (
+        delta.abs().double()
+    )  # a threshold far from 0 would round by more than the tolerance
+    descending = magnitude.sort(dim=1, descending=True).values
     excess = descending.cumsum(1) - radius
     ranks = torch.arange(1, delta.shape[1] + 1, device=delta.device)
     kept = (descending * ranks > excess).sum(1, keepdim=True).clamp(min=1)
-    threshold = (excess.gather(1, kept - 1) / kept).clamp(min=0).to(delta.dtype)
-    return delta.sign() * (magnitude - threshold).clamp(min=0)
+    threshold = (excess.gather(1, kept - 1) / kept).clamp(min=0)
+    return delta.sign() * (magnitude - threshold).clamp(min=0).to(delta.dtype)
