@@ -240,7 +240,9 @@ def main(
         results[f"threads={count}"] = {"arms": rows, "ratio_to_fastest_rival": ratios(rows)}
     report = {
         "benchmark": "PGD-40 on dense LeNet-5-Caffe, float32 unless said otherwise",
-        "model": source or f"trained here: PGD-7, {train_steps} steps of 128 images",
+        "model": "/".join(Path(source).parts[-2:])
+        if source
+        else f"trained here: PGD-7, {train_steps} steps of 128 images",
         "data": {"name": images.name, "images": number, "sha256": images.fingerprint()},
         "attack": {"eps": THREAT.eps, "steps": STEPS, "step_size": STEP_SIZE, "restarts": 1},
         "own_budgets": {name: attack.describe() for name, attack in own_attacks().items()},
