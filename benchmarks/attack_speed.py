@@ -21,7 +21,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from machine import machine
+from machine import machine, short
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -240,7 +240,7 @@ def main(
         results[f"threads={count}"] = {"arms": rows, "ratio_to_fastest_rival": ratios(rows)}
     report = {
         "benchmark": "PGD-40 on dense LeNet-5-Caffe, float32 unless said otherwise",
-        "model": "/".join(Path(source).parts[-2:])
+        "model": short(source)
         if source
         else f"trained here: PGD-7, {train_steps} steps of 128 images",
         "data": {"name": images.name, "images": number, "sha256": images.fingerprint()},

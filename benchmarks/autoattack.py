@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 import torch
-from machine import machine
+from machine import machine, short
 from torch import Tensor, nn
 
 from advprune.data import Images, load
@@ -258,7 +258,7 @@ def main(
     )
     report = {
         "benchmark": "AutoAttack standard, reference implementation",
-        "source": "/".join(Path(source).parts[-2:]),  # no folders of this machine
+        "source": short(source),
         "images": {"name": images.name, "number": number, "drawn": "stratified by class"},
         "task": task,
         "machine": machine("pyautoattack"),

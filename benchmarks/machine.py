@@ -17,6 +17,11 @@ def machine(*packages: str) -> dict[str, Any]:
     }
 
 
+def short(model: str) -> str:
+    """What a result calls a saved model: the end of its path, so that no folder is given away."""
+    return "/".join(Path(model).parts[-2:])
+
+
 def _has(flag: str) -> bool | None:
     """Whether the processor lists that flag; None where the system does not say."""
     try:

@@ -93,7 +93,7 @@ class Structure:
     """Groups, layers and slicing plan of one model.
 
     Units are numbered through all groups; the number `units` stands for what always stays, so a
-    vector of unit values is extended by a one before it is indexed (`extended`).
+    vector of unit values is extended by a one before it is indexed.
 
     Attributes:
         groups: in execution order, by name.
