@@ -12,7 +12,12 @@ from torch.fx import Node
 from advprune.structure.errors import UnsupportedModelError, UnsupportedOperatorError
 
 BATCH = 2
-"""Every graph is taken at this batch size: an example of one would be specialised away."""
+"""The batch size that shapes are read at; the graph itself leaves it open.
+
+An example of one would be specialised away, so every example is widened to two.
+"""
+
+_DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,10 @@ class Graph:
     """Nodes in execution order, and which of them are parameters or buffers of the model.
 
     Attributes:
-        nodes: all nodes; `node.meta["val"]` holds a tensor of the value's shape.
-        tensors: qualified name of the parameter or buffer, by node name.
+        nodes: all nodes; `shape_of` gives the shape of a node's value. Where the model has a
+            dropout, a clone stands with its operator and probability in
+            `node.meta["custom"]["dropout"]`.
+        tensors: qualified name of the parameter, buffer or constant, by node name.
         values: their values, by node name.
     """
 
@@ -31,7 +38,7 @@ class Graph:
 
 
 def export(model: nn.Module, example_input: Tensor) -> Graph:
-    """Returns the model's graph in eval mode, leaving the model as it is.
+    """Returns the model's graph in eval mode, for any batch size, leaving the model as it is.
 
     Linear layers stay whole (core ATen would split them into a transpose and a product).
 
@@ -47,7 +54,12 @@ def export(model: nn.Module, example_input: Tensor) -> Graph:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            program = torch.export.export(copy.deepcopy(model).eval(), (example,))
+            program = torch.export.export(
+                copy.deepcopy(model).eval(),
+                (example,),
+                dynamic_shapes=({0: torch.export.Dim.AUTO},),
+            )
+            _mark_dropouts(program.graph)
             table = torch.export.default_decompositions()
             del table[torch.ops.aten.linear.default]
             program = program.run_decompositions(table)
@@ -57,10 +69,27 @@ def export(model: nn.Module, example_input: Tensor) -> Graph:
                 f"{tuple(example.shape)}: {error}"
             ) from error
     signature = program.graph_signature
-    tensors = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    tensors = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
     known = {**program.state_dict, **program.constants}
     values = {node: known[name] for node, name in tensors.items()}
     return Graph(tuple(program.graph.nodes), tensors, values)
+
+
+def shape_of(node: Node) -> torch.Size:
+    """Returns the shape of the node's (first) value, at a batch of `BATCH`."""
+    value = node.meta["val"]
+    sizes = (value[0] if isinstance(value, (tuple, list)) else value).shape
+    return torch.Size(size if isinstance(size, int) else size.node.hint for size in sizes)
+
+
+def holds_tensor(node: Node) -> bool:
+    """Returns whether the node's (first) value is a tensor; a size, say, is none."""
+    value = node.meta.get("val")
+    return isinstance(value[0] if isinstance(value, (tuple, list)) and value else value, Tensor)
 
 
 def module_of(node: Node) -> str:
@@ -80,3 +109,13 @@ def place_of(node: Node) -> str:
 def refusal(node: Node, reason: str) -> UnsupportedOperatorError:
     """Returns the error that names the node's operator, module and place."""
     return UnsupportedOperatorError(str(node.target), module_of(node), place_of(node), reason)
+
+
+def _mark_dropouts(graph: torch.fx.Graph) -> None:
+    """Puts a marked clone for every dropout, which the decomposition would lose in eval mode."""
+    for node in graph.nodes:
+        name = getattr(node.target, "__name__", "").partition(".")[0]
+        if node.op == "call_function" and name in _DROPOUTS and not node.args[2]:
+            mark = {"dropout": (str(node.target), node.args[1])}
+            node.meta["custom"] = {**node.meta.get("custom", {}), **mark}
+            node.target, node.args = torch.ops.aten.clone.default, node.args[:1]

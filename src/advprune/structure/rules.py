@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from advprune.structure.graph import BATCH, Graph, refusal
+from advprune.structure.graph import BATCH, Graph, holds_tensor, refusal, shape_of
 from advprune.structure.labels import FIXED, Units, along, spread
 
 Labels = Tensor | None
@@ -97,12 +97,6 @@ def rule(*operators: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
-
-
-def shape_of(node: Node) -> torch.Size:
-    """Returns the shape of the node's (first) value."""
-    value = node.meta["val"]
-    return torch.Size((value[0] if isinstance(value, (tuple, list)) else value).shape)
 
 
 @rule("aten.convolution.default")
@@ -226,6 +220,8 @@ def walk(graph: Graph) -> Flow:
 
 
 def _apply(flow: Flow, node: Node) -> Labels:
+    if not holds_tensor(node):  # a size, or a check of one
+        return None
     labels = [flow.labels[source] for source in node.all_input_nodes]
     met = [label for label in labels if label is not None]
     if not met:
