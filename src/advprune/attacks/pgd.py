@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from advprune.attacks.base import Attack
+from advprune.attacks.best import Best
 from advprune.attacks.losses import Loss
 from advprune.attacks.victim import Victim
 from advprune.choices import check_count
@@ -121,7 +122,7 @@ class PGD(Attack):
     def _best(
         self, victim: Victim, x: Tensor, starts: Callable[[int, Tensor], Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        best = _Best(x)
+        best = Best(x)
         rows = torch.arange(len(x), device=x.device)
         if self.stop_when_fooled:
             best.offer(rows, x, *victim.measure(x, rows))
@@ -135,7 +136,7 @@ class PGD(Attack):
         return best.x, best.fooled, torch.stack(means)
 
     def _climb(
-        self, victim: Victim, x: Tensor, current: Tensor, rows: Tensor, best: "_Best"
+        self, victim: Victim, x: Tensor, current: Tensor, rows: Tensor, best: Best
     ) -> list[Tensor]:
         """One restart of those rows of the batch; mean loss at each step that was made."""
         means = []
@@ -155,23 +156,3 @@ class PGD(Attack):
 
     def _stepped(self, current: Tensor, gradient: Tensor) -> Tensor:
         return current.add(self.threat.ascent(gradient, current), alpha=self.step_size)
-
-
-class _Best:
-    """The best image found for each of a batch: one that fools, then one of the highest loss."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x.clone()
-        self.fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        self.loss = torch.full((len(x),), -math.inf, device=x.device)
-        self.latest = torch.zeros(len(x), device=x.device)
-
-    def offer(self, rows: Tensor, x: Tensor, losses: Tensor, fooled: Tensor) -> None:
-        losses = losses.to(self.loss.dtype)
-        self.latest[rows] = losses
-        before = self.fooled[rows]
-        better = (fooled & ~before) | ((fooled == before) & (losses > self.loss[rows]))
-        chosen = rows[better]
-        self.x[chosen] = x[better]
-        self.loss[chosen] = losses[better]
-        self.fooled[chosen] = fooled[better]
