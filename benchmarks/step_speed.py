@@ -82,7 +82,8 @@ def _step(gated: GatedModel, x: Tensor, y: Tensor, steps: int) -> Callable[[], o
     optimisers = (torch.optim.Adam(weights, lr=0.0), torch.optim.Adam(gates, lr=0.0))
     coefficients = Coefficients(vulnerability_weight=0.1, beta=4, examples=55_000)
 
-    def adversary(images: Tensor, labels: Tensor) -> Tensor:
+    def adversary(images: Tensor, labels: Tensor, away_from: object = None) -> Tensor:
+        del away_from
         return attack(current.refreshed(), images, labels)
 
     def step() -> None:

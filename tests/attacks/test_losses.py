@@ -3,7 +3,15 @@ import math
 import pytest
 import torch
 
-from advprune.attacks.losses import LOSSES, cross_entropy, dlr, find_loss, margin, targeted
+from advprune.attacks.losses import (
+    LOSSES,
+    cross_entropy,
+    divergence_from,
+    dlr,
+    find_loss,
+    margin,
+    targeted,
+)
 
 LOGITS = torch.tensor([[4.0, 1.0, 2.0, 0.0], [0.0, 0.0, 0.0, 3.0]])
 LABELS = torch.tensor([0, 1])
@@ -50,3 +58,13 @@ def test_a_loss_is_found_by_name_or_is_itself() -> None:
     assert find_loss(dlr) is dlr
     with pytest.raises(ValueError, match="loss='hinge' is unknown; allowed are cross_entropy"):
         find_loss("hinge")
+
+
+def test_the_divergence_from_an_answer_is_that_of_hand() -> None:
+    loss = divergence_from(torch.tensor([[3.0, 1.0], [1.0, 1.0]]).log())
+    found = loss(torch.tensor([[1.0, 1.0], [1.0, 4.0]]).log(), torch.zeros(2, dtype=torch.int64))
+    expected = [
+        0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5),
+        0.5 * math.log(0.5 / 0.2) + 0.5 * math.log(0.5 / 0.8),
+    ]
+    assert found.tolist() == pytest.approx(expected)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from advprune.gates import GatedModel, paired
 from advprune.objectives import OBJECTIVES, Batch, Coefficients, Losses, Objective
-from advprune.objectives.robust import adversarial, anp
+from advprune.objectives.robust import ADVERSARIAL
 from advprune.vulnerability import mean_distortion, record
 
 Y = torch.tensor([0, 1, 2, 0, 1])
@@ -17,7 +17,11 @@ ALL = Coefficients(
 )
 
 
-def adversary(x: Tensor, y: Tensor) -> Tensor:
+adversarial, anp = ADVERSARIAL.train, ADVERSARIAL.prune
+
+
+def adversary(x: Tensor, y: Tensor, /, away_from: object = None) -> Tensor:
+    assert away_from is None
     return (x + 0.1 * (y + 1).view(-1, 1, 1, 1)).clamp(0, 1)
 
 

@@ -24,6 +24,25 @@ def test_an_objective_with_gates_needs_a_gated_phase() -> None:
         Phase(name="a", on="dense", objective="anp")
 
 
+def test_an_unknown_objective_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(ValidationError, match="did you mean 'trades'"):
+        Phase(name="a", objective="trade")
+
+
+def test_distillation_needs_a_teacher_and_nothing_else_hears_one() -> None:
+    with pytest.raises(ValidationError, match="'rslad' needs a teacher"):
+        Phase(name="a", objective="rslad")
+    with pytest.raises(ValidationError, match="'adversarial' hears no teacher; allowed: anp_ard"):
+        Phase(name="a", objective="adversarial", teacher="zoo:x")
+    phase = Phase(name="a", objective="ard", teacher="zoo:x")
+    assert Training(phases=(phase,)).networks == {"zoo:x"}
+
+
+def test_something_must_be_minimised() -> None:
+    with pytest.raises(ValidationError, match="both 0"):
+        Phase(name="a", clean_weight=0, adversarial_weight=0)
+
+
 def test_a_budget_needs_a_gated_phase() -> None:
     with pytest.raises(ValidationError, match="budget is met by gates"):
         Phase.model_validate({"name": "a", "on": "slim", "budget": {"macs": 0.1}})

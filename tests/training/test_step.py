@@ -1,7 +1,9 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from advprune.gates import GatedModel
 from advprune.training import Training, phases, step
@@ -57,16 +59,6 @@ def test_gates_are_not_trained_by_an_objective_without_a_loss_for_them(
     assert all(torch.equal(old, new) for old, new in pairs)
 
 
-def test_eps_rises_from_the_first_step_to_its_full_size(
-    make_run: MakeRun, make_settings: MakeSettings
-) -> None:
-    run = make_run(make_settings({"epochs": 3, "eps_warmup_epochs": 2}))
-    state = phases.first(run)
-    assert step.eps(run, state) == pytest.approx(0.1 / 12)  # 6 steps an epoch
-    state.position.epoch = 2
-    assert step.eps(run, state) == 0.1
-
-
 def test_beta_rises_and_is_multiplied_by_the_controller(
     make_run: MakeRun, make_settings: MakeSettings
 ) -> None:
@@ -80,13 +72,15 @@ def test_beta_rises_and_is_multiplied_by_the_controller(
     assert step.beta(run, state) == 3
 
 
-def test_the_attack_meets_the_network_as_it_would_ship(
-    make_run: MakeRun, make_settings: MakeSettings
+def test_the_teacher_is_asked_about_the_clean_images(
+    make_run: MakeRun, make_settings: MakeSettings, small: nn.Module
 ) -> None:
-    run = make_run(make_settings({"on": "gated", "objective": "anp"}))
+    phase = {"objective": "rslad", "teacher": "parent", "attack": {"steps": 1}}
+    run = replace(make_run(make_settings(phase)), networks={"parent": small.eval()})
     state = phases.first(run)
-    x, _ = run.splits.train.subset(range(4)).tensors()
-    victim = step._victim(state, state.phase(run))
-    assert not isinstance(victim, GatedModel)
-    with torch.no_grad():
-        assert torch.allclose(victim(x), state.model.eval()(x), atol=1e-6)
+    _stepped(run, state)  # the student begins as its teacher
+    x, _ = run.splits.train.subset(range(8)).tensors()
+    taught = step._taught(run, state, x)
+    assert taught is not None
+    assert torch.equal(taught, small(x))
+    assert 0 < state.sums["loss"].item() < 0.1  # the attack alone tells them apart

@@ -43,6 +43,24 @@ def dlr(logits: Tensor, labels: Tensor) -> Tensor:
     return margin(logits, labels) / (largest[:, 0] - largest[:, 2] + 1e-12)
 
 
+def divergence_from(answer: Tensor) -> Loss:
+    """KL(softmax(answer) ‖ softmax(logits)) as a loss, whatever the labels are.
+
+    Source: Zhang et al., "Theoretically principled trade-off between robustness and accuracy"
+    (2019), equation 5, where it is the network's own answer to the clean image.
+
+    Args:
+        answer: logits, (batch, classes), one row an image of the batch that is attacked.
+    """
+    log_p = answer.log_softmax(dim=1)
+
+    def divergence(logits: Tensor, _labels: Tensor) -> Tensor:
+        log_q = logits.log_softmax(dim=1)
+        return functional.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=1)
+
+    return divergence
+
+
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}
 
 

@@ -1,14 +1,37 @@
 """Objectives: functions of a model, a batch and an adversary to losses."""
 
 from advprune.objectives.clean import bayesian_pruning, standard
+from advprune.objectives.distillation import ARD, RSLAD
 from advprune.objectives.losses import Adversary, Batch, Coefficients, Losses, Objective
-from advprune.objectives.robust import adversarial, anp
+from advprune.objectives.robust import ADVERSARIAL, Defence
+from advprune.objectives.trades import TRADES
+
+DEFENCES: dict[str, Defence] = {"trades": TRADES, "ard": ARD, "rslad": RSLAD}
+
+PRUNING: dict[str, Objective] = {
+    "bayesian_pruning": bayesian_pruning,
+    "anp": ADVERSARIAL.prune,
+    **{f"anp_{name}": defence.prune for name, defence in DEFENCES.items()},
+}
+"""Objectives that train gates."""
 
 OBJECTIVES: dict[str, Objective] = {
     "standard": standard,
-    "bayesian_pruning": bayesian_pruning,
-    "adversarial": adversarial,
-    "anp": anp,
+    "adversarial": ADVERSARIAL.train,
+    **{name: defence.train for name, defence in DEFENCES.items()},
+    **PRUNING,
 }
 
-__all__ = ["OBJECTIVES", "Adversary", "Batch", "Coefficients", "Losses", "Objective"]
+TAUGHT = frozenset({"ard", "rslad", "anp_ard", "anp_rslad"})
+"""Objectives that need a teacher."""
+
+__all__ = [
+    "OBJECTIVES",
+    "PRUNING",
+    "TAUGHT",
+    "Adversary",
+    "Batch",
+    "Coefficients",
+    "Losses",
+    "Objective",
+]

@@ -53,6 +53,7 @@ def run_recipe(
         **recipe.data.arguments,
     )
     _check_evaluation(recipe, splits)
+    networks = _networks(recipe)
     model = _built(recipe)
     write_text(out / "recipe.yaml", loading.dump(recipe))
     trained = training.train(
@@ -63,6 +64,7 @@ def run_recipe(
         out=out,
         slim=pruning.slim,
         gates=recipe.gates,
+        networks=networks,
         resume=resume,
         console=console,
     )
@@ -99,6 +101,14 @@ def _check_evaluation(recipe: Recipe, splits: Splits) -> None:
             shipping.load(source)
         except ValueError as error:
             raise ValueError(f"evaluation.sources: {error}") from error
+
+
+def _networks(recipe: Recipe) -> dict[str, nn.Module]:
+    """The saved models that training names."""
+    try:
+        return {name: shipping.load(name) for name in recipe.training.networks}
+    except ValueError as error:
+        raise ValueError(f"training.phases: {error}") from error
 
 
 def _built(recipe: Recipe) -> nn.Module:

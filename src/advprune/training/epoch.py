@@ -9,6 +9,7 @@ from advprune import data
 from advprune.gates import GatedModel
 from advprune.structure import recalibrate
 from advprune.training import average, phases, snapshot, step, validation
+from advprune.training.adversary import eps_share
 from advprune.training.interrupt import Interrupted
 from advprune.training.progress import Advance
 from advprune.training.state import Best, Run, Size, State, validation_seed
@@ -82,7 +83,7 @@ def _row(run: Run, state: State) -> Row:
     row |= {name: float(total) / steps for name, total in state.sums.items()}
     row["learning_rate"] = phase.learning_rate * step.rate(run, state)
     if "adversarial_loss" in row:
-        row["eps"] = step.eps(run, state)
+        row["eps"] = run.threat.eps * eps_share(run, state)
     if phase.budget is not None:
         row["budget_multiplier"] = state.controller.multiplier
     return row

@@ -1,8 +1,11 @@
 """The loop over phases, epochs and steps."""
 
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from torch import nn
 
@@ -45,6 +48,7 @@ def train(
     out: str | Path,
     slim: Slim,
     gates: GateSettings | None = None,
+    networks: Mapping[str, nn.Module] | None = None,
     resume: bool = False,
     console: Console | None = None,
 ) -> Trained:
@@ -62,6 +66,7 @@ def train(
         slim: Folds a gated network into a plain one, at the start of a slim phase:
             ``advprune.slim``.
         gates: Where the gated phases' gates sit.
+        networks: The saved models in ``settings.networks``, by name; copied and frozen.
         resume: Whether to continue from the latest checkpoint in ``out``, if there is one.
         console: Where progress is shown.
 
@@ -71,12 +76,33 @@ def train(
         OSError: The disk is full; the latest whole checkpoint stays usable.
     """
     fabric = host.fabric(settings)
-    run = Run(model, splits, threat, settings, gates or GateSettings(), Path(out), fabric, slim)
+    run = Run(
+        model=model,
+        splits=splits,
+        threat=threat,
+        settings=settings,
+        gates=gates or GateSettings(),
+        out=Path(out),
+        fabric=fabric,
+        slim=slim,
+        networks=_frozen(settings, networks or {}, fabric.device),
+    )
     found = _latest(run, resume)
     with host.prepared(settings, None if found is None else snapshot.threads(found)):
         state = _begun(run, found)
         _run_phases(run, state, console or Console())
         return _trained(run, state)
+
+
+def _frozen(
+    settings: Training, networks: Mapping[str, nn.Module], device: torch.device
+) -> dict[str, nn.Module]:
+    if missing := settings.networks - networks.keys():
+        raise ValueError(f"the phases name saved models that were not given: {sorted(missing)}")
+    return {
+        name: deepcopy(networks[name]).to(device).eval().requires_grad_(False)
+        for name in settings.networks
+    }
 
 
 def _latest(run: Run, resume: bool) -> Path | None:

@@ -51,7 +51,9 @@ def check(run: Run) -> None:
     Raises:
         ValueError: It does not; the message names shapes, the operator, or the smallest cost.
     """
-    _check_answer(run)
+    _check_answer(run, "the model", run.model)
+    for name, network in run.networks.items():
+        _check_answer(run, name, network)
     gated_phases = [phase for phase in run.settings.phases if phase.on == "gated"]
     for phase in gated_phases:
         gated = deepcopy(run.gated)
@@ -140,22 +142,23 @@ def at_budget(run: Run, state: State) -> bool:
     return state.size.macs <= _TOLERANCE * phase.budget.macs * run.unpruned_macs
 
 
-def _check_answer(run: Run) -> None:
-    """Raises where the model does not answer real images with one logit a class."""
+def _check_answer(run: Run, name: str, model: nn.Module) -> None:
+    """Raises where a model does not answer real images with one logit a class."""
     images = run.splits.train.subset(range(min(run.settings.batch_size, len(run.splits.train))))
     shape, classes = tuple(images.x.shape[1:]), len(images.classes)
+    device = next(model.parameters()).device
     try:
-        with evaluating(run.model), torch.no_grad():
-            answer = run.model(images.tensors()[0])
+        with evaluating(model), torch.no_grad():
+            answer = model(images.tensors()[0].to(device))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
-            f"the model takes no images of shape {shape} (channels, height, width), as those of"
+            f"{name} takes no images of shape {shape} (channels, height, width), as those of"
             f" {images.name} are: {error}"
         ) from error
     given = tuple(answer.shape) if isinstance(answer, Tensor) else f"a {type(answer).__name__}"
     if given != (len(images), classes):
         raise ValueError(
-            f"the model answers {given} to {len(images)} images; {images.name} has {classes}"
+            f"{name} answers {given} to {len(images)} images; {images.name} has {classes}"
             f" classes, so allowed are logits of shape {(len(images), classes)}"
         )
 

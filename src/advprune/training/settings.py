@@ -19,6 +19,7 @@ from pydantic import (
 
 from advprune.choices import choose
 from advprune.gates import FAMILIES, maker
+from advprune.objectives import OBJECTIVES, PRUNING, TAUGHT
 from advprune.threat import read_length
 
 Precision = Literal["float32", "bfloat16"]
@@ -30,6 +31,11 @@ Count = Annotated[int, Field(ge=1)]
 
 def _family(name: str) -> str:
     choose("family of gates", name, FAMILIES)
+    return name
+
+
+def _objective(name: str) -> str:
+    choose("objective", name, OBJECTIVES)
     return name
 
 
@@ -49,7 +55,10 @@ class AttackSettings(Settings):
         on: ``"expected"`` attacks the cut network that equals the expected gated one, as it
             would ship now; ``"sampled"`` the gated model with sampled gates. On a plain model
             there is no difference.
-        loss: What the attack maximises.
+        loss: What the attack maximises, where the objective does not say it: TRADES and RSLAD
+            maximise divergences.
+        random_start: Whether it starts anywhere in the ball, or at the image itself: with one step
+            of size eps from the image, it is FGSM.
     """
 
     steps: Count = 7
@@ -59,6 +68,7 @@ class AttackSettings(Settings):
     precision: Precision = "float32"
     on: Literal["expected", "sampled"] = "expected"
     loss: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy"
+    random_start: bool = True
 
 
 class Budget(Settings):
@@ -116,7 +126,12 @@ class Phase(Settings):
         kl_warmup_epochs: Epochs over which ``beta`` rises linearly from 0.
         kl_weighting: ``"macs"`` weighs a unit's KL by the multiply-accumulates it costs.
         eps_warmup_epochs: Epochs over which the threat's eps rises linearly from 0.
-        adversarial_weight: w of ``(CE_clean + w CE_adv) / (1 + w)``.
+        clean_weight: c of ``(c clean + w adversarial) / (c + w)``.
+        adversarial_weight: w of the same.
+        consistency_weight: Weight of the tie between clean and adversarial answers: ``1 / lambda``
+            of TRADES.
+        temperature: Softens the answers of teacher and student.
+        teacher: Saved model (a folder or ``zoo:NAME``) that an objective of distillation follows.
         vulnerability_weight: lambda of vulnerability suppression; 0 is none.
         vulnerability_trains_gates: Whether lambda V reaches the gates too.
         gate_clean_weight: Weight of the clean cross-entropy in the gates' loss.
@@ -128,7 +143,7 @@ class Phase(Settings):
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")]
     on: Literal["dense", "gated", "slim"] = "dense"
-    objective: Literal["standard", "adversarial", "bayesian_pruning", "anp"] = "standard"
+    objective: Annotated[str, AfterValidator(_objective)] = "standard"
     epochs: Count = 1
     learning_rate: Rate = 1e-3
     gate_learning_rate: Rate = 1e-2
@@ -141,7 +156,11 @@ class Phase(Settings):
     kl_warmup_epochs: Weight = 0.0
     kl_weighting: Literal["units", "macs"] = "units"
     eps_warmup_epochs: Weight = 0.0
+    clean_weight: Weight = 1.0
     adversarial_weight: Weight = 2.0
+    consistency_weight: Weight = 6.0
+    temperature: Rate = 1.0
+    teacher: str | None = None
     vulnerability_weight: Weight = 0.0
     vulnerability_trains_gates: bool = False
     gate_clean_weight: Weight = 0.0
@@ -154,13 +173,28 @@ class Phase(Settings):
     def _gates_need_a_gated_phase(self) -> Self:
         if self.on == "gated":
             return self
-        if self.objective in ("bayesian_pruning", "anp"):
+        if self.objective in PRUNING:
             raise ValueError(
                 f"objective {self.objective!r} trains gates: it needs on: gated, not {self.on!r}"
             )
         for key in ("budget", "remove_dead_after"):
             if getattr(self, key) is not None:
                 raise ValueError(f"{key} is met by gates: it needs on: gated, not {self.on!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_teacher_where_one_is_heard(self) -> Self:
+        if self.objective in TAUGHT and self.teacher is None:
+            raise ValueError(f"objective {self.objective!r} needs a teacher: a saved model")
+        if self.objective not in TAUGHT and self.teacher is not None:
+            allowed = ", ".join(sorted(TAUGHT))
+            raise ValueError(f"objective {self.objective!r} hears no teacher; allowed: {allowed}")
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_minimised(self) -> Self:
+        if self.clean_weight == self.adversarial_weight == 0:
+            raise ValueError("clean_weight and adversarial_weight are both 0: one must be above")
         return self
 
 
@@ -198,6 +232,11 @@ class Training(Settings):
     recalibration_examples: Annotated[int, Field(ge=2)] = 2048
     keep_checkpoints: Count = 1
     checkpoint_every: Count | None = None
+
+    @property
+    def networks(self) -> set[str]:
+        """The saved models that the phases name."""
+        return {phase.teacher for phase in self.phases if phase.teacher is not None}
 
     @model_validator(mode="after")
     def _phases_follow_one_another(self) -> Self:

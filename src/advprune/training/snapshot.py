@@ -1,6 +1,7 @@
 """From a run's state to a checkpoint's tensors and JSON, and back to the bit."""
 
 import dataclasses
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from advprune.gates import GatedModel, shape_state
 from advprune.training import checkpoint, host, optimisers, phases
 from advprune.training.budget import Controller
-from advprune.training.settings import GateSettings
+from advprune.training.settings import GateSettings, Training
 from advprune.training.state import Best, Clock, Position, Run, Size, State, fresh
 
 Tensors = dict[str, Tensor]
@@ -128,6 +129,7 @@ def _given(run: Run) -> Json:
         "settings": run.settings.model_dump(mode="json", exclude={"keep_checkpoints"}),
         "gates": run.gates.model_dump(mode="json"),
         "threat": {"norm": run.threat.norm, "eps": run.threat.eps, "bounds": [*run.threat.bounds]},
+        "networks": {name: fingerprint(network) for name, network in run.networks.items()},
         "train": run.splits.train.fingerprint(),
         "validation": run.splits.validation.fingerprint(),
     }
@@ -137,6 +139,9 @@ def _check_same(run: Run, kept: Json) -> None:
     given, before = _given(run), dict(kept["given"])
     # what was written before a key was added meant its default
     before["gates"] = GateSettings.model_validate(before["gates"]).model_dump(mode="json")
+    settings = Training.model_validate(before["settings"])
+    before["settings"] = settings.model_dump(mode="json", exclude={"keep_checkpoints"})
+    before.setdefault("networks", {})
     changed = sorted(key for key in given if given[key] != before.get(key))
     if changed:
         raise ValueError(
@@ -147,6 +152,15 @@ def _check_same(run: Run, kept: Json) -> None:
         warnings.warn(
             f"resumed, but not to the bit: {'; '.join(differences)}", RuntimeWarning, stacklevel=2
         )
+
+
+def fingerprint(network: nn.Module) -> str:
+    """SHA-256 of a network's tensors and their names."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _cuda_states() -> list[Tensor]:

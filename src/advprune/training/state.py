@@ -1,7 +1,7 @@
 """What a run is given, and all that its steps change: the latter is what a checkpoint holds."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,7 @@ class Run:
         out: The run's folder.
         fabric: Device and precision.
         slim: Begins a slim phase.
+        networks: Saved models that phases name, frozen, on the device of the run.
     """
 
     model: nn.Module
@@ -51,6 +52,7 @@ class Run:
     out: Path
     fabric: Fabric
     slim: Slim
+    networks: Mapping[str, nn.Module] = field(default_factory=dict)
 
     @property
     def checkpoints(self) -> Path:

@@ -1,13 +1,12 @@
 """One step: attack, objective, one gradient a group, weights first, then the optimisers."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from advprune.attacks import PGD
 from advprune.gates import GatedModel
-from advprune.objectives import OBJECTIVES, Adversary, Batch, Coefficients, Losses
+from advprune.objectives import OBJECTIVES, Batch, Coefficients, Losses
 from advprune.training import average, budget, optimisers, schedule
-from advprune.training.settings import Phase
+from advprune.training.adversary import Attacker
 from advprune.training.state import Run, State
 
 _BUDGET_EVERY = 10
@@ -19,7 +18,10 @@ def take(run: Run, state: State, x: Tensor, y: Tensor) -> None:
     phase = state.phase(run)
     with run.fabric.autocast():
         losses = OBJECTIVES[phase.objective](
-            state.model, Batch(x, y), _adversary(run, state), _coefficients(run, state)
+            state.model,
+            Batch(x, y, _taught(run, state, x)),
+            Attacker(run, state),
+            _coefficients(run, state),
         )
     _descend(run, state, losses)
     state.position.step += 1
@@ -29,11 +31,6 @@ def take(run: Run, state: State, x: Tensor, y: Tensor) -> None:
         average.update(state.average, state.model, phase.average, taken)
     _hold_budget(run, state)
     _add(state.sums, {"loss": losses.weights.detach(), **losses.parts})
-
-
-def eps(run: Run, state: State) -> float:
-    """The radius of the attack in the step that comes next."""
-    return run.threat.eps * _eps_share(run, state)
 
 
 def rate(run: Run, state: State) -> float:
@@ -69,64 +66,30 @@ def _descend(run: Run, state: State, losses: Losses) -> None:
         optimisers.apply(optimiser, gradient, peaks[name] * factor, phase.gradient_clip)
 
 
+@torch.no_grad()
+def _taught(run: Run, state: State, x: Tensor) -> Tensor | None:
+    """What the phase's teacher answers to clean images."""
+    teacher = state.phase(run).teacher
+    if teacher is None:
+        return None
+    logits: Tensor = run.networks[teacher](x)
+    return logits
+
+
 def _coefficients(run: Run, state: State) -> Coefficients:
     phase = state.phase(run)
     return Coefficients(
         beta=beta(run, state),
         examples=len(run.splits.train),
         unit_weights=state.unit_weights,
+        clean_weight=phase.clean_weight,
         adversarial_weight=phase.adversarial_weight,
+        consistency_weight=phase.consistency_weight,
+        temperature=phase.temperature,
         vulnerability_weight=phase.vulnerability_weight,
         vulnerability_trains_gates=phase.vulnerability_trains_gates,
         gate_clean_weight=phase.gate_clean_weight,
     )
-
-
-def _adversary(run: Run, state: State) -> Adversary:
-    """The attack inside training, on the network as it would ship now or with sampled gates."""
-    phase = state.phase(run)
-    share = _eps_share(run, state)
-    size = phase.attack.step_size
-    attack = PGD(
-        run.threat.at(run.threat.eps * share),
-        steps=phase.attack.steps,
-        step_size=None if size is None else size * share,
-        loss=phase.attack.loss,
-        stop_when_fooled=False,
-        keep="last",
-        precision=phase.attack.precision,
-    )
-
-    def attacked(x: Tensor, y: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # the attack has a precision of its own
-            return attack(_victim(state, phase), x, y, generator=state.attack)
-
-    return attacked
-
-
-def _victim(state: State, phase: Phase) -> nn.Module:
-    if phase.attack.on == "sampled" and isinstance(state.model, GatedModel):
-        return _Sampled(state.model)
-    return state.shippable()
-
-
-class _Sampled(nn.Module):
-    """A gated model that samples its gates while all its layers stay in evaluation mode."""
-
-    def __init__(self, gated: GatedModel) -> None:
-        super().__init__()
-        self.gated = gated
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.gated.training = True  # the mode of the gates alone; an attack puts all modes back
-        logits: Tensor = self.gated(x)
-        return logits
-
-
-def _eps_share(run: Run, state: State) -> float:
-    """Counts the step that comes next, since the first one would have no radius at all."""
-    elapsed = state.progress(run) + 1 / run.steps_per_epoch
-    return schedule.warmup(state.phase(run).eps_warmup_epochs, elapsed)
 
 
 def _hold_budget(run: Run, state: State) -> None:
