@@ -75,6 +75,25 @@ def test_l1_projection_is_the_soft_threshold_known_by_hand() -> None:
     torch.testing.assert_close(projected, expected)
 
 
+def test_l1_projection_counts_what_the_bounds_cut_off() -> None:
+    x = torch.tensor([0.9, 0.5, 0.5, 0.0]).view(1, 1, 1, 4)
+    there = x + torch.tensor([0.8, 0.4, -0.3, -0.7]).view_as(x)
+    projected = ThreatModel("l1", 0.6).project(there, x)  # .1 of the first, none of the last
+    expected = x + torch.tensor([0.1, 0.3, -0.2, 0.0]).view_as(x)
+    torch.testing.assert_close(projected, expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(eps=radii, seed=seeds)
+def test_l1_projection_is_the_nearest_point_of_ball_and_bounds(eps: float, seed: int) -> None:
+    threat, x = ThreatModel("l1", eps), images((1, 1, 2, 3), seed)
+    there = images((1, 1, 2, 3), seed + 1) + images((1, 1, 2, 3), seed + 2) - 0.5
+    projected = threat.project(there, x)
+    others = threat.random_start(x.expand(200, -1, -1, -1))
+    nearest = (others - there).flatten(1).norm(dim=1).min()
+    assert (projected - there).norm() <= nearest + 1e-5
+
+
 def test_l2_projection_scales_the_perturbation() -> None:
     x = torch.full((1, 1, 1, 2), 0.2)
     projected = ThreatModel("l2", 0.5).project(x + torch.tensor([0.6, 0.8]), x)

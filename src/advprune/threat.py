@@ -69,8 +69,8 @@ class ThreatModel:
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Bring images into the threat model.
 
-        Exact projection onto the ball around `x`, then onto the bounds, which cannot leave the
-        ball since `x` lies within them.
+        linf and l1: exact projection onto ball and bounds together. l2: onto the ball around `x`,
+        then onto the bounds, which cannot leave the ball since `x` lies within them.
 
         Args:
             x_adv: images to move, (batch, channels, height, width).
@@ -87,10 +87,14 @@ class ThreatModel:
         if self.norm == "linf":
             lowest, highest = (x - self.eps).clamp_(min=low), (x + self.eps).clamp_(max=high)
             return lambda x_adv: x_adv.clamp(lowest, highest)
-        onto_ball = _onto_l2_ball if self.norm == "l2" else _onto_l1_ball
-        return lambda x_adv: (x + onto_ball((x_adv - x).flatten(1), self.eps).view_as(x)).clamp_(
-            low, high
-        )
+        if self.norm == "l2":
+            return lambda x_adv: (
+                x + _onto_l2_ball((x_adv - x).flatten(1), self.eps).view_as(x)
+            ).clamp_(low, high)
+        below, above = (x - low).flatten(1), (high - x).flatten(1)
+        return lambda x_adv: (
+            x + _onto_l1_ball((x_adv - x).flatten(1), self.eps, below, above).view_as(x)
+        ).clamp_(low, high)
 
     def random_start(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Images drawn uniformly from the ball around each `x`, then projected onto the bounds.
@@ -270,14 +274,20 @@ def _onto_l2_ball(delta: Tensor, radius: float) -> Tensor:
     return delta * (radius / _norm(delta, 2)).clamp(max=1)
 
 
-def _onto_l1_ball(delta: Tensor, radius: float) -> Tensor:
-    """Soft threshold by sorting (Duchi et al., "Efficient projections onto the l1-ball", 2008)."""
-    magnitude = (
-        delta.abs().double()
-    )  # a threshold far from 0 would round by more than the tolerance
-    descending = magnitude.sort(dim=1, descending=True).values
-    excess = descending.cumsum(1) - radius
-    ranks = torch.arange(1, delta.shape[1] + 1, device=delta.device)
-    kept = (descending * ranks > excess).sum(1, keepdim=True).clamp(min=1)
-    threshold = (excess.gather(1, kept - 1) / kept).clamp(min=0)
-    return delta.sign() * (magnitude - threshold).clamp(min=0).to(delta.dtype)
+def _onto_l1_ball(delta: Tensor, radius: float, below: Tensor, above: Tensor) -> Tensor:
+    """The nearest of Σ|d| ≤ radius, -below ≤ d ≤ above: |d| = min(max(|δ| - λ, 0), room).
+
+    The sum falls in λ by pieces that end at |δ| and at |δ| - room (Croce & Hein, "Mind the box",
+    2021, proposition 3.1; without bounds Duchi et al., "Efficient projections onto the l1-ball",
+    2008). Sorted by falling λ, it is known at each end from running sums.
+    """
+    magnitude = delta.abs().double()  # λ far from 0 would round by more than the tolerance
+    room = torch.where(delta > 0, above, below).double()
+    ends = torch.cat([magnitude, (magnitude - room).clamp(min=0)], dim=1)
+    ends, order = ends.sort(dim=1, descending=True)
+    slopes = torch.where(order < delta.shape[1], 1.0, -1.0).to(ends.dtype)
+    sums, slopes = (slopes * ends).cumsum(1), slopes.cumsum(1)
+    last = (sums - slopes * ends < radius).sum(1, keepdim=True).clamp(min=1) - 1
+    threshold = (sums.gather(1, last) - radius) / slopes.gather(1, last).clamp(min=1)
+    kept = torch.minimum((magnitude - threshold.clamp(min=0)).clamp(min=0), room)
+    return delta.sign() * kept.to(delta.dtype)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advprune.attacks import PGD
+from advprune.attacks import PGD, Found
 from advprune.attacks.victim import Victim
 from advprune.threat import OutsideThreatError, ThreatModel
 
@@ -81,7 +81,7 @@ def test_call_and_run_find_the_same() -> None:
 
 def test_the_audit_stands_behind_every_attack() -> None:
     class Cheats(PGD):
-        def _last(self, victim: Victim, x: Tensor, current: Tensor) -> tuple[Tensor, None, Tensor]:
+        def _last(self, victim: Victim, x: Tensor, current: Tensor) -> Found:
             return super()._last(victim, 1 - x, current)
 
     with pytest.raises(OutsideThreatError):
@@ -119,3 +119,13 @@ def test_a_model_that_autograd_cannot_follow_is_refused() -> None:
 def test_a_model_that_answers_no_logits_is_refused() -> None:
     with pytest.raises(ValueError, match=r"answers \(4, 1, 5, 6\) to 4 images"):
         PGD(THREAT, steps=3)(nn.Identity(), X, Y)
+
+
+def test_a_loss_that_needs_more_classes_is_replaced_and_that_is_said() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(30, 2))
+    dlr, margin = (
+        PGD(THREAT, steps=3, loss=loss).run(model, X, Y % 2) for loss in ("dlr", "margin")
+    )
+    assert torch.equal(dlr.x_adv, margin.x_adv)
+    assert dlr.notes == ("the loss is margin: dlr needs 3 classes, there are 2",)
+    assert margin.notes == PGD(THREAT, steps=3, loss="dlr").run(network(), X, Y).notes == ()

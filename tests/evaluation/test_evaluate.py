@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advprune.attacks import Attack
+from advprune.attacks import Attack, Found
 from advprune.evaluation import SUITES, Result, evaluate
 from advprune.evaluation.suites import Trial
 from advprune.threat import ThreatModel
@@ -33,11 +33,9 @@ class Push(Attack):
         super().__init__(threat, loss="margin", precision="float32")
         self.sign = sign
 
-    def _search(
-        self, victim: object, x: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _search(self, victim: object, x: Tensor, generator: torch.Generator | None) -> Found:
         moved = self.threat.project(x + self.sign * self.threat.eps, x)
-        return moved, torch.zeros(len(x), dtype=torch.bool), torch.zeros(1)
+        return Found(moved, torch.zeros(len(x), dtype=torch.bool), torch.zeros(1))
 
 
 def pixels(*values: float) -> Tensor:

@@ -1,17 +1,31 @@
 """What all attacks share: checks, the model's state, the audit, the result."""
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from advprune.attacks.losses import Loss, find_loss, targeted
-from advprune.attacks.victim import Victim
+from advprune.attacks.victim import Classifier, Victim
 from advprune.models.modes import evaluating
 from advprune.threat import ThreatModel
 
 PRECISIONS = ("float32", "bfloat16")
+
+
+class Found(NamedTuple):
+    """What a search hands back; the meaning of each is `AttackResult`'s.
+
+    `fooled` is None where the search did not look.
+    """
+
+    x_adv: Tensor
+    fooled: Tensor | None
+    loss_per_step: Tensor
+    distance: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -25,6 +39,10 @@ class AttackResult:
         backward_passes: images whose gradient was taken.
         loss_per_step: mean over the batch of each image's latest loss in the first restart,
             (steps,).
+        distance: norm of the smallest perturbation found to fool, which may exceed the radius;
+            0 where the image itself fools, infinity where nothing does, (batch,). None for attacks
+            that do not seek the smallest.
+        notes: what the attack had to do otherwise than it was told, such as another loss.
     """
 
     x_adv: Tensor
@@ -32,6 +50,8 @@ class AttackResult:
     forward_passes: int
     backward_passes: int
     loss_per_step: Tensor
+    distance: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Attack(ABC):
@@ -60,7 +80,7 @@ class Attack(ABC):
 
     def __call__(
         self,
-        model: nn.Module,
+        model: Classifier,
         x: Tensor,
         y: Tensor,
         *,
@@ -68,11 +88,11 @@ class Attack(ABC):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Attacked images, like `x`; the arguments and errors are those of `run`."""
-        return self._attacked(model, x, y, target, generator)[0]
+        return self._attacked(model, x, y, target, generator)[0].x_adv
 
     def run(
         self,
-        model: nn.Module,
+        model: Classifier,
         x: Tensor,
         y: Tensor,
         *,
@@ -82,7 +102,8 @@ class Attack(ABC):
         """Attack a batch and say what was found.
 
         Args:
-            model: classifier of images to logits.
+            model: classifier of images to logits: a module, or for attacks without gradients any
+                function, such as an exported model's.
             x: images, (batch, channels, height, width), within the threat's bounds.
             y: true classes, (batch,), int64.
             target: classes that the model should answer, (batch,), int64; None for any wrong one.
@@ -92,12 +113,19 @@ class Attack(ABC):
             ValueError: when images or classes are not as above.
             OutsideThreatError: when the attack broke its own threat model.
         """
-        x_adv, found, loss_per_step, victim = self._attacked(model, x, y, target, generator)
-        if found is None:
-            with evaluating(model):
-                found = victim.fooled(x_adv)
+        found, victim = self._attacked(model, x, y, target, generator)
+        fooled = found.fooled
+        if fooled is None:
+            with _still(model):
+                fooled = victim.fooled(found.x_adv)
         return AttackResult(
-            x_adv, found, victim.forward_passes, victim.backward_passes, loss_per_step
+            found.x_adv,
+            fooled,
+            victim.forward_passes,
+            victim.backward_passes,
+            found.loss_per_step,
+            found.distance,
+            tuple(victim.notes),
         )
 
     def describe(self) -> dict[str, object]:
@@ -112,19 +140,17 @@ class Attack(ABC):
         }
 
     @abstractmethod
-    def _search(
-        self, victim: Victim, x: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Attacked images, whether they fool (None where nobody looked), mean loss at each step."""
+    def _search(self, victim: Victim, x: Tensor, generator: torch.Generator | None) -> Found:
+        """Search for images that fool the model; it is in evaluation mode meanwhile."""
 
     def _attacked(
         self,
-        model: nn.Module,
+        model: Classifier,
         x: Tensor,
         y: Tensor,
         target: Tensor | None,
         generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor | None, Tensor, Victim]:
+    ) -> tuple[Found, Victim]:
         self.threat.check_images(x)
         _check_classes("y", y, x)
         if target is not None:
@@ -132,10 +158,15 @@ class Attack(ABC):
             victim = Victim(model, target, True, targeted(self.loss), self.precision)
         else:
             victim = Victim(model, y, False, self.loss, self.precision)
-        with evaluating(model):
-            x_adv, fooled, loss_per_step = self._search(victim, x, generator)
-        self.threat.audit(x_adv, x)
-        return x_adv, fooled, loss_per_step, victim
+        with _still(model):
+            found = Found(*self._search(victim, x, generator))
+        self.threat.audit(found.x_adv, x)
+        return found, victim
+
+
+def _still(model: Classifier) -> AbstractContextManager[object]:
+    """A module in evaluation mode; other functions have none."""
+    return evaluating(model) if isinstance(model, nn.Module) else nullcontext()
 
 
 def _check_classes(name: str, classes: Tensor, x: Tensor) -> None:

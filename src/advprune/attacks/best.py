@@ -1,4 +1,4 @@
-"""The best iterate of a search."""
+"""The best image found so far for each of a batch."""
 
 import math
 
@@ -7,10 +7,16 @@ from torch import Tensor
 
 
 class Best:
-    """The best image found for each of a batch: one that fools, then one of the highest loss.
+    """For each image of a batch one that fools or, where none is found, one of the highest loss.
 
     Args:
-        x: the images themselves, returned where nothing was offered.
+        x: the images themselves, (batch, channels, height, width).
+
+    Attributes:
+        x: the best images, like the given ones.
+        fooled: whether each fools the model, (batch,) bool.
+        loss: their losses, (batch,); -infinity before the first offer.
+        latest: the loss last offered for each, (batch,).
     """
 
     def __init__(self, x: Tensor) -> None:
@@ -19,13 +25,37 @@ class Best:
         self.loss = torch.full((len(x),), -math.inf, device=x.device)
         self.latest = torch.zeros(len(x), device=x.device)
 
+    def left(self) -> Tensor:
+        """Rows of the batch whose best image does not fool, (rows,)."""
+        return (~self.fooled).nonzero().squeeze(1)
+
     def offer(self, rows: Tensor, x: Tensor, losses: Tensor, fooled: Tensor) -> None:
-        """Take those images, of those rows of the batch, that are better than what is held."""
+        """Take images that are better than what there is.
+
+        Args:
+            rows: which image of the batch each stands for, (offers,).
+            x: the images, (offers, channels, height, width).
+            losses: their losses, (offers,).
+            fooled: whether they fool the model, (offers,).
+        """
         losses = losses.to(self.loss.dtype)
         self.latest[rows] = losses
+        if len(rows) > 1 and not (rows.diff() > 0).all():
+            rows, x, losses, fooled = self._one_each(rows, x, losses, fooled)
         before = self.fooled[rows]
         better = (fooled & ~before) | ((fooled == before) & (losses > self.loss[rows]))
         chosen = rows[better]
         self.x[chosen] = x[better]
         self.loss[chosen] = losses[better]
         self.fooled[chosen] = fooled[better]
+
+    def _one_each(
+        self, rows: Tensor, x: Tensor, losses: Tensor, fooled: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The best offer for each image."""
+        order = losses.argsort()
+        order = order[fooled[order].to(torch.int8).argsort(stable=True)]
+        places = torch.arange(len(rows), device=rows.device)
+        last = places.new_full((len(self.x),), -1).scatter_reduce_(0, rows[order], places, "amax")
+        chosen = order[last[last >= 0]]
+        return rows[chosen], x[chosen], losses[chosen], fooled[chosen]

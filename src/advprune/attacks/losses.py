@@ -61,6 +61,27 @@ def divergence_from(answer: Tensor) -> Loss:
     return divergence
 
 
+def dlr_towards(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Targeted difference of logits ratio: (z_t - z_y) / (z(1) - (z(3) + z(4)) / 2), (batch,).
+
+    Source: Croce & Hein (2020), equation 7.
+
+    Args:
+        logits: (batch, classes), at least four classes.
+        labels: true classes y, (batch,).
+        targets: classes t to answer instead, (batch,).
+    """
+    largest = logits.topk(4, dim=1).values
+    scale = largest[:, 0] - (largest[:, 2] + largest[:, 3]) / 2
+    return lead(logits, labels, targets) / (scale + 1e-12)
+
+
+def lead(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Target's logit less the label's, (batch,)."""
+    chosen = logits.gather(1, torch.stack([targets, labels], dim=1))
+    return chosen[:, 0] - chosen[:, 1]
+
+
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "margin": margin, "dlr": dlr}
 
 
@@ -75,6 +96,13 @@ def find_loss(loss: str | Loss) -> Loss:
     if loss not in LOSSES:
         raise ValueError(f"loss={loss!r} is unknown; allowed are {', '.join(LOSSES)} or a function")
     return LOSSES[loss]
+
+
+def suited(loss: Loss, classes: int) -> tuple[Loss, str | None]:
+    """The loss, or the margin where it needs more classes, and what to say of that."""
+    if loss is not dlr or classes >= 3:
+        return loss, None
+    return margin, f"the loss is margin: dlr needs 3 classes, there are {classes}"
 
 
 def targeted(loss: Loss) -> Loss:

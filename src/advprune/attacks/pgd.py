@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from advprune.attacks.base import Attack
+from advprune.attacks.base import Attack, Found
 from advprune.attacks.best import Best
 from advprune.attacks.losses import Loss
 from advprune.attacks.victim import Victim
@@ -87,9 +87,7 @@ class PGD(Attack):
             "keep": self.keep,
         }
 
-    def _search(
-        self, victim: Victim, x: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _search(self, victim: Victim, x: Tensor, generator: torch.Generator | None) -> Found:
         starts = self._starts(x, generator)
         if self.keep == "last":
             return self._last(victim, x, starts(0, torch.arange(len(x), device=x.device)))
@@ -110,18 +108,16 @@ class PGD(Attack):
         noise = noise.view(len(x), self.restarts, pixels + 1)
         return lambda restart, rows: self.threat.start(x[rows], noise[rows, restart])
 
-    def _last(self, victim: Victim, x: Tensor, current: Tensor) -> tuple[Tensor, None, Tensor]:
+    def _last(self, victim: Victim, x: Tensor, current: Tensor) -> Found:
         project = self.threat.projection(x)
         means = []
         for _ in range(self.steps):
             gradient, losses, _ = victim.gradient(current)
             means.append(losses.mean())
             current = project(self._stepped(current, gradient))
-        return current, None, torch.stack(means)
+        return Found(current, None, torch.stack(means))
 
-    def _best(
-        self, victim: Victim, x: Tensor, starts: Callable[[int, Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _best(self, victim: Victim, x: Tensor, starts: Callable[[int, Tensor], Tensor]) -> Found:
         best = Best(x)
         rows = torch.arange(len(x), device=x.device)
         if self.stop_when_fooled:
@@ -133,7 +129,7 @@ class PGD(Attack):
             means += self._climb(victim, x, starts(restart, rows), rows, best)
         means = means[: self.steps] or [best.latest.mean()]
         means += [means[-1]] * (self.steps - len(means))
-        return best.x, best.fooled, torch.stack(means)
+        return Found(best.x, best.fooled, torch.stack(means))
 
     def _climb(
         self, victim: Victim, x: Tensor, current: Tensor, rows: Tensor, best: Best

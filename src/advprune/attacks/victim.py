@@ -1,13 +1,17 @@
 """The model under attack, as attacks see it: logits, losses, gradients, and what they cost."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from advprune.attacks.fast_gradient import fast_input_gradients
-from advprune.attacks.losses import Loss
+from advprune.attacks.losses import Loss, suited
+
+Classifier = Callable[[Tensor], Tensor]
+"""Images (batch, channels, height, width) → logits (batch, classes): a module, or any function."""
 
 
 @dataclass
@@ -15,23 +19,29 @@ class Victim:
     """A model with the labels that an attack moves it away from, or towards.
 
     `labels` are the true classes, or with `wanted` those that the attacker asks for; `loss` is to
-    be maximised in both cases. The counters are in examples.
+    be maximised in both cases; a loss that needs more classes than there are is replaced, which
+    `notes` tell. The counters are in examples.
     """
 
-    model: nn.Module
+    model: Classifier
     labels: Tensor
     wanted: bool
     loss: Loss
     precision: str
     forward_passes: int = 0
     backward_passes: int = 0
+    notes: list[str] = field(default_factory=list)
     _classes: int | None = field(default=None, init=False)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The model's answers in float32 and without gradient, (batch, classes)."""
+        self.forward_passes += len(x)
+        with torch.no_grad(), fast_input_gradients():
+            return self._logits(x)
 
     def fooled(self, x: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
         """Which images (of those rows of the batch) fool the model in float32, (rows,)."""
-        with torch.no_grad():
-            self.forward_passes += len(x)
-            return self._fooled(self._logits(x), rows)
+        return self._fooled(self.logits(x), rows)
 
     def confirmed(self, fooled: Tensor, x: Tensor, rows: Tensor) -> Tensor:
         """What the attack's precision calls fooled, less what float32 does not, (rows,)."""
@@ -43,15 +53,18 @@ class Victim:
 
     def measure(self, x: Tensor, rows: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Losses and which images fool the model, in float32 and without gradient: two (rows,)."""
-        with torch.no_grad():
-            self.forward_passes += len(x)
-            logits = self._logits(x)
-            return self._losses(logits, rows), self._fooled(logits, rows)
+        logits = self.logits(x)
+        return self.loss(logits, self.labels[rows]), self._fooled(logits, rows)
 
     def gradient(
-        self, x: Tensor, rows: Tensor | slice = slice(None)
+        self, x: Tensor, rows: Tensor | slice = slice(None), loss: Loss | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Gradient of each image's loss at `x`, the losses, and which images fool the model.
+
+        Args:
+            x: images, (rows, channels, height, width).
+            rows: which of the batch they stand for.
+            loss: another loss than the attack's.
 
         Returns:
             A tensor like `x`, and two of (rows,). The last is as seen in the attack's precision.
@@ -60,7 +73,7 @@ class Victim:
         with torch.enable_grad(), self._autocast(x):
             with fast_input_gradients():
                 logits = self._logits(x)
-            losses = self._losses(logits, rows)
+            losses = (loss or self.loss)(logits, self.labels[rows])
             if not losses.requires_grad:
                 raise ValueError(
                     "the model's output has no gradient with respect to its input; "
@@ -84,14 +97,13 @@ class Victim:
 
     def _check_labels(self, classes: int) -> None:
         self._classes = classes
+        self.loss, note = suited(self.loss, classes)
+        self.notes += [note] if note else []
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < classes:
             raise ValueError(
                 f"classes lie in [{self.labels.min()}, {self.labels.max()}]; "
                 f"the model answers {classes}: allowed are 0 to {classes - 1}"
             )
-
-    def _losses(self, logits: Tensor, rows: Tensor | slice) -> Tensor:
-        return self.loss(logits, self.labels[rows])
 
     def _fooled(self, logits: Tensor, rows: Tensor | slice) -> Tensor:
         return (logits.argmax(1) == self.labels[rows]) == self.wanted
