@@ -93,3 +93,37 @@ def test_what_has_no_default_must_be_given(file: Path, key: str) -> None:
     file.write_text("\n".join(line for line in MINIMAL.splitlines() if not line.startswith(key)))
     with pytest.raises(ValueError, match=f"{key}: missing"):
         recipes.load(file)
+
+
+def test_a_recipe_says_only_what_differs_from_its_base(file: Path, tmp_path: Path) -> None:
+    heir = tmp_path / "heir.yaml"
+    heir.write_text(
+        "name: heir\nbase: mine.yaml\ntraining: {phases: [{name: train, epochs: 7}, {name: on}]}\n"
+    )
+    recipe, base = recipes.load(heir, ["seed=3"]), recipes.load(file)
+    assert (recipe.name, recipe.data, recipe.seed) == ("heir", base.data, 3)
+    assert [(phase.name, phase.epochs) for phase in recipe.training.phases] == [
+        ("train", 7),
+        ("on", 1),
+    ]
+
+
+def test_a_base_may_be_one_that_comes_along(file: Path) -> None:
+    file.write_text("{name: mine, base: mnist-at, seed: 1}")
+    assert recipes.load(file).training.phases == recipes.load("mnist-at").training.phases
+
+
+@pytest.mark.parametrize(
+    ("base", "complaint"),
+    [
+        ("mine.yaml", "that recipe rests on this one"),
+        ("other.yaml", "that recipe rests on this one"),
+        ("nowhere", "Unknown recipe 'nowhere'"),
+        ("[1]", "allowed is the name or the file of a recipe"),
+    ],
+)
+def test_an_impossible_base_is_refused(file: Path, base: str, complaint: str) -> None:
+    file.with_name("other.yaml").write_text("base: mine.yaml")
+    file.write_text(f"{MINIMAL}base: {base}\n")
+    with pytest.raises(ValueError, match=complaint):
+        recipes.load(file)
