@@ -1,0 +1,182 @@
+"""Every architecture of the kit goes through the same checks.
+
+One that starts to be gated fails `test_it_is_refused_and_says_why`, which then tells the share of
+its MACs that can go: set that as its floor where it is registered, and drop its `refused`.
+"""
+
+import copy
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from tests.architectures.kit import ARCHITECTURES, Architecture
+from torch import Tensor, nn
+from torch.nn import functional
+
+from advprune.evaluation import cost
+from advprune.gates import BetaBernoulli, Fixed, GatedModel, gate
+from advprune.pruning import slim
+from advprune.shipping import load, save
+from advprune.structure import UnsupportedModelError
+
+GATED = [each for each in ARCHITECTURES.values() if each.refused is None]
+REFUSED = [each for each in ARCHITECTURES.values() if each.refused is not None]
+
+
+OPEN = {
+    "HeadOnlyInTraining": "what only runs in training is not cut, so the slim network cannot train",
+}
+"""What does not work yet, by the architecture that shows it."""
+
+
+@pytest.fixture(scope="module", params=GATED, ids=lambda each: each.name)
+def each(request: pytest.FixtureRequest) -> Architecture:
+    found: Architecture = request.param
+    return found
+
+
+@pytest.fixture
+def gated(each: Architecture) -> GatedModel:
+    return copy.deepcopy(_gated(each))
+
+
+@cache
+def _gated(each: Architecture) -> GatedModel:
+    return gate(each.model(), each.images(1), "fixed").eval()
+
+
+def test_open_gates_change_nothing(each: Architecture, gated: GatedModel) -> None:
+    model, x = each.model().double(), each.images().double()
+    torch.testing.assert_close(gated.double()(x), model(x), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("closed", [0.3, 0.7])
+def test_random_gates_give_an_equal_network(
+    each: Architecture, gated: GatedModel, closed: float
+) -> None:
+    _set(gated, closed)
+    for kind, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-4)):
+        model, x = gated.to(kind), each.images().to(kind)
+        small = slim(model, x)
+        assert _difference(small(x), model(x)) <= tolerance
+    assert cost(small, x).macs < cost(each.model(), x).macs
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in small.modules())
+
+
+def test_a_large_share_of_the_work_can_go(each: Architecture, gated: GatedModel) -> None:
+    found = _removable(each, gated)
+    assert each.floor is not None, f"{each.name}: {found:.3f} of the MACs can go; set its floor"
+    assert found >= each.floor
+
+
+def test_gradients_reach_all_gates_and_weights(each: Architecture, gated: GatedModel) -> None:
+    _set(gated, 0.0)
+    model, x = each.model(), each.images()
+    for one in gated.gates.values():
+        values = nn.Parameter(one._buffers.pop("values"))  # type: ignore[arg-type]
+        one.register_parameter("values", values)
+    for network in (model, gated):
+        output = network(x)
+        output.backward(torch.linspace(-1, 1, output.numel()).view_as(output))
+    for name, one in gated.gates.items():
+        assert _moves(one.get_parameter("values").grad), name
+    for name, parameter in model.named_parameters():
+        found = gated.model.get_parameter(name).grad
+        assert _moves(found) == _moves(parameter.grad), name
+
+
+def test_trained_gates_give_an_equal_network(each: Architecture, gated: GatedModel) -> None:
+    torch.manual_seed(0)
+    for number, one in enumerate(gated.gate_list):
+        assert isinstance(one, Fixed)
+        gated.gate_list[number] = BetaBernoulli(one.units)
+    optimiser = torch.optim.Adam(gated.parameters(), lr=0.02)
+    x, y = each.images(4), torch.arange(4)
+    gated.train()
+    for _ in range(2):
+        optimiser.zero_grad()
+        loss = functional.cross_entropy(gated(x), y) + gated.kl() / gated.structure.units
+        torch.autograd.backward(loss)
+        optimiser.step()
+    gated.eval()
+    assert _difference(slim(gated, x)(x), gated(x)) <= 1e-4
+
+
+def test_no_gate_acts_after_an_exception(each: Architecture, gated: GatedModel) -> None:
+    _set(gated, 0.5)
+    x = each.images()
+    broken = nn.modules.module.register_module_forward_hook(_break_at_linear)
+    with broken, pytest.raises(ZeroDivisionError):
+        gated(x)
+    torch.testing.assert_close(gated.model(x), each.model()(x))
+
+
+def test_a_copy_is_independent(each: Architecture, gated: GatedModel) -> None:
+    x = each.images()
+    before, twin = gated(x), copy.deepcopy(gated)
+    _set(twin, 0.5)
+    assert torch.equal(gated(x), before)
+    changed = twin(x)
+    assert not torch.allclose(changed, before)
+    _set(gated, 0.9)
+    assert torch.equal(twin(x), changed)
+
+
+def test_the_slim_network_learns_and_comes_back(
+    each: Architecture, gated: GatedModel, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if each.name in OPEN:
+        request.applymarker(pytest.mark.xfail(reason=OPEN[each.name], strict=True))
+    _set(gated, 0.5)
+    x, y = each.images(4), torch.arange(4)
+    small = copy.deepcopy(slim(gated, x)).train()
+    before = copy.deepcopy(small.state_dict())
+    torch.autograd.backward(functional.cross_entropy(small(x), y))
+    torch.optim.SGD(small.parameters(), lr=0.1).step()
+    assert any(not torch.equal(value, before[name]) for name, value in small.state_dict().items())
+    small.eval()
+    again = load(save(small, tmp_path / "model", input_shape=list(each.shape)), trust_code=True)
+    assert torch.equal(again(x), small(x))
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda each: each.name)
+def test_it_is_refused_and_says_why(refused: Architecture) -> None:
+    try:
+        found = gate(refused.model(), refused.images(1), "fixed").eval()
+    except UnsupportedModelError as refusal:
+        with pytest.raises(UnsupportedModelError, match=refused.refused):
+            raise refusal from None
+    else:
+        share = _removable(refused, found)
+        pytest.fail(f"{refused.name} is gated by now and {share:.3f} of its MACs can go")
+
+
+def _break_at_linear(module: nn.Module, _inputs: object, _output: object) -> None:
+    if isinstance(module, nn.Linear):
+        raise ZeroDivisionError
+
+
+def _moves(gradient: Tensor | None) -> bool:
+    return gradient is not None and bool(gradient.abs().max() > 0)
+
+
+def _set(gated: GatedModel, closed: float) -> None:
+    """Draws seeded gates in [0.5, 1.5], a share of which is closed."""
+    generator = torch.Generator().manual_seed(2)
+    for one in gated.gates.values():
+        assert isinstance(one, Fixed)
+        values = torch.rand(one.units, generator=generator) + 0.5
+        values[torch.rand(one.units, generator=generator) < closed] = 0
+        one.values.data.copy_(values)
+
+
+def _removable(each: Architecture, gated: GatedModel) -> float:
+    for one in gated.gates.values():
+        one.close(torch.ones(one.units, dtype=torch.bool))
+    x = each.images()
+    return 1 - cost(slim(gated, x), x).macs / cost(each.model(), x).macs
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    return float(((found - expected).abs().max() / expected.abs().max()).detach())
