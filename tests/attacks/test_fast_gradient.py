@@ -29,6 +29,10 @@ def took(function: Callable[[Tensor], Tensor], x: Tensor) -> str:
     return str(replaced(function)(x.requires_grad_()).grad_fn)
 
 
+def _pooling(block: nn.Sequential) -> int:
+    return next(index for index, part in enumerate(block) if isinstance(part, nn.MaxPool2d))
+
+
 @pytest.mark.parametrize("padding", [0, 2, (1, 2)])
 @pytest.mark.parametrize("kernel", [1, 3, (5, 2)])
 @pytest.mark.parametrize("shape", [(3, 1, 9, 7), (1, 1, 6, 6)])
@@ -59,30 +63,50 @@ def test_other_convolutions_stay_the_frameworks(conv: nn.Conv2d) -> None:
 
 
 @pytest.mark.parametrize("levels", [2, 3, 1000])
-def test_pooling_has_the_frameworks_gradient_at_ties_too(levels: int) -> None:
-    x = (torch.rand(4, 3, 8, 6) * levels).floor()
-    for pool in (nn.MaxPool2d(2), nn.MaxPool2d((2, 2), stride=(2, 2))):
-        assert "PairwiseMaxPool" in took(pool, x)
-        for fast, eager in zip(gradient(replaced(pool), x), gradient(pool, x), strict=True):
-            assert torch.equal(fast, eager)
+@pytest.mark.parametrize(
+    ("channels", "kernel", "padding"), [(1, 5, 2), (1, 3, 1), (3, 3, (1, 0)), (2, 1, 0)]
+)
+def test_convolution_relu_and_pooling_have_the_frameworks_gradient_at_ties_too(
+    levels: int, channels: int, kernel: int, padding: int | tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(channels, 4, kernel, padding=padding).double()
+    height = 8 + kernel - 1 - 2 * (padding if isinstance(padding, int) else padding[0])
+    width = 6 + kernel - 1 - 2 * (padding if isinstance(padding, int) else padding[1])
+    x = (torch.rand(4, channels, height, width).double() * levels).floor()
+    for block in (
+        nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Sequential(conv, nn.MaxPool2d((2, 2), stride=(2, 2)), nn.ReLU()),
+        nn.Sequential(conv, nn.MaxPool2d(2)),
+    ):
+        assert "ConvReluPool" in took(block[: 1 + _pooling(block)], x)
+        torch.testing.assert_close(gradient(replaced(block), x), gradient(block, x))
 
 
 @pytest.mark.parametrize(
-    ("pool", "shape"),
+    ("pool", "side"),
     [
-        (nn.MaxPool2d(3), (1, 2, 6, 6)),
-        (nn.MaxPool2d(2, stride=1), (1, 2, 6, 6)),
-        (nn.MaxPool2d(2, padding=1), (1, 2, 6, 6)),
-        (nn.MaxPool2d(2, ceil_mode=True), (1, 2, 6, 6)),
-        (nn.MaxPool2d(2), (1, 2, 7, 6)),
-        (nn.MaxPool2d(2), (2, 6, 6)),
+        (nn.MaxPool2d(3), 8),
+        (nn.MaxPool2d(2, stride=1), 8),
+        (nn.MaxPool2d(2, padding=1), 8),
+        (nn.MaxPool2d(2, ceil_mode=True), 8),
+        (nn.MaxPool2d(2), 9),
+        (nn.AvgPool2d(2), 8),
     ],
     ids=str,
 )
-def test_other_pooling_stays_the_frameworks(pool: nn.MaxPool2d, shape: tuple[int, ...]) -> None:
-    x = torch.rand(shape)
-    assert "PairwiseMaxPool" not in took(pool, x)
-    assert torch.equal(gradient(replaced(pool), x)[1], gradient(pool, x)[1])
+def test_other_pooling_stays_the_frameworks(pool: nn.Module, side: int) -> None:
+    block = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), pool)
+    x = torch.rand(2, 1, side, side)
+    assert "ConvReluPool" not in took(block, x)
+    torch.testing.assert_close(gradient(replaced(block), x), gradient(block, x))
+
+
+def test_even_kernels_stay_the_frameworks() -> None:
+    block = nn.Sequential(nn.Conv2d(1, 4, 2), nn.MaxPool2d(2))
+    x = torch.rand(2, 1, 9, 9)
+    assert "ConvReluPool" not in took(block, x)
+    torch.testing.assert_close(gradient(replaced(block), x), gradient(block, x))
 
 
 def test_arguments_by_name_and_exported_operators_work_alike() -> None:

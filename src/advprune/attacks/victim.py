@@ -9,6 +9,7 @@ from torch import Tensor
 
 from advprune.attacks.fast_gradient import fast_input_gradients
 from advprune.attacks.losses import Loss, suited
+from advprune.attacks.pending import CannotWaitError
 
 Classifier = Callable[[Tensor], Tensor]
 """Images (batch, channels, height, width) → logits (batch, classes): a module, or any function."""
@@ -32,12 +33,13 @@ class Victim:
     backward_passes: int = 0
     notes: list[str] = field(default_factory=list)
     _classes: int | None = field(default=None, init=False)
+    _fast: bool = field(default=True, init=False)
 
     def logits(self, x: Tensor) -> Tensor:
         """The model's answers in float32 and without gradient, (batch, classes)."""
         self.forward_passes += len(x)
-        with torch.no_grad(), fast_input_gradients():
-            return self._logits(x)
+        with torch.no_grad():
+            return self._prepared(x)
 
     def fooled(self, x: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
         """Which images (of those rows of the batch) fool the model in float32, (rows,)."""
@@ -71,8 +73,7 @@ class Victim:
         """
         x = x.detach().requires_grad_()
         with torch.enable_grad(), self._autocast(x):
-            with fast_input_gradients():
-                logits = self._logits(x)
+            logits = self._prepared(x)
             losses = (loss or self.loss)(logits, self.labels[rows])
             if not losses.requires_grad:
                 raise ValueError(
@@ -83,6 +84,18 @@ class Victim:
         self.forward_passes += len(x)
         self.backward_passes += len(x)
         return gradient, losses.detach(), self._fooled(logits.detach(), rows)
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        """Logits by the fast operators, where the model allows it."""
+        if self._fast:
+            try:
+                with fast_input_gradients():
+                    return self._logits(x)
+            except RuntimeError as error:  # TorchScript does not let the error itself through
+                if not isinstance(error, CannotWaitError) and "TorchScript" not in str(error):
+                    raise
+                self._fast = False
+        return self._logits(x)
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.model(x)
