@@ -4,9 +4,10 @@
     python benchmarks/mnist_sweep.py beta --data FOLDER
 
 `lambda` trains a LeNet-5-Caffe of given widths adversarially with vulnerability suppression at
-λ = 0 and over five decades; `beta` prunes with ANP and no budget at several β. Runs are short, each
-from the same seed; killed, the same command goes on. Test images are never looked at: accuracy under
-PGD-20 is that of the run's own validation images, V is taken on them under the published PGD-40.
+λ = 0 and over five decades; `beta` prunes with ANP and no budget at several β. Runs are short, all
+from the same seed; killed, the same command goes on. Test images are never looked at: accuracy
+under PGD-20 is that of the run's own validation images, V is taken on all of them under the
+published PGD-40.
 """
 
 import json

@@ -102,6 +102,13 @@ def test_other_pooling_stays_the_frameworks(pool: nn.Module, side: int) -> None:
     torch.testing.assert_close(gradient(replaced(block), x), gradient(block, x))
 
 
+def test_a_batch_of_none_comes_back_empty() -> None:
+    block = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+    fast, gradients = gradient(replaced(block), torch.rand(0, 1, 8, 8))
+    assert fast.shape == (0, 4, 3, 3)
+    assert gradients.shape == (0, 1, 8, 8)
+
+
 def test_even_kernels_stay_the_frameworks() -> None:
     block = nn.Sequential(nn.Conv2d(1, 4, 2), nn.MaxPool2d(2))
     x = torch.rand(2, 1, 9, 9)

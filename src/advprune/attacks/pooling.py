@@ -42,7 +42,7 @@ class ConvReluPool(torch.autograd.Function):
         """Returns (batch, outputs, height / 2, width / 2), its channels outermost in memory."""
         kernels = _moved(weight)
         patches, (batch, height, width) = _patches(x, weight)
-        pooled, routes = _largest(*(kernels @ patches).view(4, len(weight), -1))
+        pooled, routes = _largest(*(kernels @ patches).view(4, len(weight), patches.shape[1]))
         if bias is not None:
             pooled += bias[:, None]
         ctx.rectify = rectify
@@ -50,21 +50,21 @@ class ConvReluPool(torch.autograd.Function):
             pooled.clamp_(min=0)
         ctx.save_for_backward(pooled, kernels, *routes)
         ctx.shape, ctx.taps = x.shape, [(size + 1) // 2 for size in weight.shape[2:]]
-        return pooled.view(-1, batch, height, width).transpose(0, 1)
+        return pooled.view(len(weight), batch, height, width).transpose(0, 1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         """Returns the gradient of x."""
         pooled, kernels, *routes = ctx.saved_tensors
         batch, outputs, height, width = gradients[0].shape
-        gradient = gradients[0].transpose(0, 1).reshape(outputs, -1)
+        gradient = gradients[0].transpose(0, 1).reshape(outputs, batch * height * width)
         if ctx.rectify:
             gradient = torch.ops.aten.threshold_backward(gradient, pooled, 0.0)
         quarters = gradient.new_empty(4, *gradient.shape)
         _route(gradient, routes, quarters)
-        taps = kernels.t() @ quarters.view(len(kernels), -1)
+        taps = kernels.t() @ quarters.flatten(0, 1)
         rows, columns = ctx.taps
-        taps = taps.view(-1, rows, 2, columns, 2, batch, height, width)
+        taps = taps.view(ctx.shape[1], rows, 2, columns, 2, batch, height, width)
         return _gathered(taps, ctx.shape), None, None, None
 
 
@@ -109,7 +109,7 @@ def _patches(x: Tensor, weight: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
     windows = x.unfold(2, rows, 2).unfold(3, columns, 2)
     batch, inputs, height, width = windows.shape[:4]
     windows = windows.permute(1, 4, 5, 0, 2, 3)
-    return windows.reshape(inputs * rows * columns, -1), (batch, height, width)
+    return windows.reshape(inputs * rows * columns, batch * height * width), (batch, height, width)
 
 
 def _gathered(taps: Tensor, shape: torch.Size) -> Tensor:
