@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from advprune.evaluation import Cost, Result, cost, curve, evaluate
     from advprune.gates import GatedModel, gate
     from advprune.pruning import SlimError, slim
-    from advprune.shipping import load, save
+    from advprune.shipping import Export, export, load, save
     from advprune.structure import UnsupportedOperatorError, recalibrate
     from advprune.threat import ThreatModel
     from advprune.vulnerability import Vulnerability, vulnerability, vulnerability_over
@@ -23,6 +23,7 @@ __version__ = importlib.metadata.version("advprune")
 
 _HOMES = {
     "Cost": "evaluation",
+    "Export": "shipping",
     "GatedModel": "gates",
     "Result": "evaluation",
     "SlimError": "pruning",
@@ -32,6 +33,7 @@ _HOMES = {
     "cost": "evaluation",
     "curve": "evaluation",
     "evaluate": "evaluation",
+    "export": "shipping",
     "gate": "gates",
     "load": "shipping",
     "recalibrate": "structure",
@@ -44,6 +46,7 @@ _MODULES = ("attacks", "data", "models", "recipes", "report")
 
 __all__ = [
     "Cost",
+    "Export",
     "GatedModel",
     "Result",
     "SlimError",
@@ -56,6 +59,7 @@ __all__ = [
     "curve",
     "data",
     "evaluate",
+    "export",
     "gate",
     "load",
     "models",

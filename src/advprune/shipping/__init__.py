@@ -1,8 +1,22 @@
-"""What leaves the house: save, load, latency of what is shipped."""
+"""What leaves the house: save, load, exported files, latency of what is shipped."""
 
+from advprune.shipping.exporting import Export, export
 from advprune.shipping.folder import load, save
 from advprune.shipping.latency import Latency, latency
 from advprune.shipping.manifest import Manifest, read_manifest
+from advprune.shipping.runtime import RUNTIMES, Shipped
 from advprune.shipping.zoo import locate
 
-__all__ = ["Latency", "Manifest", "latency", "load", "locate", "read_manifest", "save"]
+__all__ = [
+    "RUNTIMES",
+    "Export",
+    "Latency",
+    "Manifest",
+    "Shipped",
+    "export",
+    "latency",
+    "load",
+    "locate",
+    "read_manifest",
+    "save",
+]
