@@ -38,7 +38,12 @@ class Shipped(nn.Module):
         opened = choose("kind of exported file", self.path.suffix, RUNTIMES)
         if not self.path.is_file():
             raise ValueError(f"{path} is no file")
-        self._run, self.backend = opened(self.path, threads)
+        try:
+            self._run, self.backend = opened(self.path, threads)
+        except Exception as error:  # each runtime has its own kind
+            if isinstance(error, ValueError):
+                raise
+            raise ValueError(f"{path} cannot be opened: {error}") from error
         self.metadata = METADATA.get(self.path.suffix, _no_metadata)(self.path)
         self.register_buffer("sha256", _hash(files(self.path)))
         self.eval()
