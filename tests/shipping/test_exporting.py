@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import advprune as ap
 from advprune.models import Normalize
 from advprune.shipping import Shipped, exporting
+from advprune.shipping.onnx import write as write_onnx
 
 PROBE = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 TRAINING = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -146,7 +147,7 @@ def off_by(amount: float) -> Callable[..., None]:
     def write(exported: Any, path: Path, metadata: dict[str, Any]) -> None:
         with torch.no_grad():
             exported.state_dict["layers.5.bias"][0] += amount
-        exporting.onnx.write(exported, path, metadata)
+        write_onnx(exported, path, metadata)
 
     return write
 
