@@ -2,7 +2,10 @@
 
 from advprune.attacks.base import Attack, AttackResult, Found
 from advprune.attacks.black_box import BlackBox
+from advprune.attacks.bpda import backward_as, identity
 from advprune.attacks.decision_based import DecisionBased
+from advprune.attacks.distortion import Distortion
+from advprune.attacks.eot import EOT
 from advprune.attacks.fgsm import FGSM
 from advprune.attacks.losses import LOSSES, Loss
 from advprune.attacks.pgd import PGD
@@ -12,6 +15,7 @@ from advprune.attacks.substitute import Substitute, imitate
 from advprune.attacks.victim import Classifier
 
 __all__ = [
+    "EOT",
     "FGSM",
     "LOSSES",
     "PGD",
@@ -21,9 +25,12 @@ __all__ = [
     "BlackBox",
     "Classifier",
     "DecisionBased",
+    "Distortion",
     "Found",
     "Loss",
     "Square",
     "Substitute",
+    "backward_as",
+    "identity",
     "imitate",
 ]
