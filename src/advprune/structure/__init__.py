@@ -2,6 +2,7 @@
 
 from advprune.structure.cut import CutNetwork
 from advprune.structure.errors import UnsupportedModelError, UnsupportedOperatorError
+from advprune.structure.network import GraphNetwork, graph_network
 from advprune.structure.plan import Group, Layer, Structure
 from advprune.structure.recalibrate import recalibrate
 from advprune.structure.select import SelectedLinear
@@ -9,12 +10,14 @@ from advprune.structure.trace import trace
 
 __all__ = [
     "CutNetwork",
+    "GraphNetwork",
     "Group",
     "Layer",
     "SelectedLinear",
     "Structure",
     "UnsupportedModelError",
     "UnsupportedOperatorError",
+    "graph_network",
     "recalibrate",
     "trace",
 ]

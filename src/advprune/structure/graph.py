@@ -86,6 +86,14 @@ def shape_of(node: Node) -> torch.Size:
     return torch.Size(size if isinstance(size, int) else size.node.hint for size in sizes)
 
 
+def open_shape_of(node: Node) -> list[int | None]:
+    """Returns the shape of the node's (first) value, None where the batch size decides."""
+    value = node.meta["val"]
+    sizes = (value[0] if isinstance(value, (tuple, list)) else value).shape
+    fixed = [isinstance(size, int) or size.node.expr.is_number for size in sizes]
+    return [n if known else None for n, known in zip(shape_of(node), fixed, strict=True)]
+
+
 def holds_tensor(node: Node) -> bool:
     """Returns whether the node's (first) value is a tensor; a size, say, is none."""
     value = node.meta.get("val")
@@ -95,7 +103,8 @@ def holds_tensor(node: Node) -> bool:
 def module_of(node: Node) -> str:
     """Returns the qualified name of the module that calls the node's operator."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
-    return str(stack[-1][0]) if stack else ""
+    name = str(stack[-1][0]) if stack else ""
+    return "" if name.startswith("_empty_nn_module_stack") else name
 
 
 def place_of(node: Node) -> str:
@@ -115,7 +124,9 @@ def _mark_dropouts(graph: torch.fx.Graph) -> None:
     """Puts a marked clone for every dropout, which the decomposition would lose in eval mode."""
     for node in graph.nodes:
         name = getattr(node.target, "__name__", "").partition(".")[0]
-        if node.op == "call_function" and name in _DROPOUTS and not node.args[2]:
-            mark = {"dropout": (str(node.target), node.args[1])}
+        if node.op == "call_function" and name.rstrip("_") in _DROPOUTS and not node.args[2]:
+            if name.endswith("_"):  # in place: what is read later has been dropped
+                node.args[0].replace_all_uses_with(node, lambda user, own=node: user > own)
+            mark = {"dropout": (f"aten.{name.rstrip('_')}.default", node.args[1])}
             node.meta["custom"] = {**node.meta.get("custom", {}), **mark}
             node.target, node.args = torch.ops.aten.clone.default, node.args[:1]
