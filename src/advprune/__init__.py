@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from advprune import attacks, data, models, recipes, report
-    from advprune.evaluation import Cost, Result, cost, curve, evaluate
+    from advprune.evaluation import Check, Cost, Result, check, cost, curve, evaluate
     from advprune.gates import GatedModel, gate
     from advprune.pruning import SlimError, slim
     from advprune.shipping import Export, export, load, save
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = importlib.metadata.version("advprune")
 
 _HOMES = {
+    "Check": "evaluation",
     "Cost": "evaluation",
     "Export": "shipping",
     "GatedModel": "gates",
@@ -30,6 +31,7 @@ _HOMES = {
     "ThreatModel": "threat",
     "UnsupportedOperatorError": "structure",
     "Vulnerability": "vulnerability",
+    "check": "evaluation",
     "cost": "evaluation",
     "curve": "evaluation",
     "evaluate": "evaluation",
@@ -45,6 +47,7 @@ _HOMES = {
 _MODULES = ("attacks", "data", "models", "recipes", "report")
 
 __all__ = [
+    "Check",
     "Cost",
     "Export",
     "GatedModel",
@@ -55,6 +58,7 @@ __all__ = [
     "Vulnerability",
     "__version__",
     "attacks",
+    "check",
     "cost",
     "curve",
     "data",

@@ -37,7 +37,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_only_commands_that_exist_are_listed() -> None:
-    assert sorted(main.commands) == ["evaluate", "export", "report", "run"]
+    assert sorted(main.commands) == ["check", "evaluate", "export", "report", "run"]
 
 
 @pytest.mark.parametrize(

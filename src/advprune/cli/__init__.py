@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from advprune.cli import evaluate, export, report, run
+from advprune.cli import check, evaluate, export, report, run
 
 
 class _Mistake(click.ClickException):
@@ -39,5 +39,5 @@ def main(debug: bool) -> None:
     """Make image classifiers robust to adversarial attacks and physically small."""
 
 
-for _command in (run.run, evaluate.evaluate, export.export, report.report):
+for _command in (check.check, run.run, evaluate.evaluate, export.export, report.report):
     main.add_command(_command)

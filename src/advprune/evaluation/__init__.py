@@ -4,6 +4,7 @@ from advprune.evaluation.cost import Cost, cost
 from advprune.evaluation.curve import Curve, curve
 from advprune.evaluation.environment import environment
 from advprune.evaluation.evaluate import evaluate
+from advprune.evaluation.prunable import Check, LayerCheck, check
 from advprune.evaluation.result import AttackFigure, Finding, Result, interval, write_json
 from advprune.evaluation.sample import model_hash
 from advprune.evaluation.suites import SUITES
@@ -11,10 +12,13 @@ from advprune.evaluation.suites import SUITES
 __all__ = [
     "SUITES",
     "AttackFigure",
+    "Check",
     "Cost",
     "Curve",
     "Finding",
+    "LayerCheck",
     "Result",
+    "check",
     "cost",
     "curve",
     "environment",
