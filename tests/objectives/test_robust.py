@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from advprune.gates import GatedModel, paired
 from advprune.objectives import OBJECTIVES, Batch, Coefficients, Losses, Objective
-from advprune.objectives.robust import ADVERSARIAL
+from advprune.objectives.robust import ADVERSARIAL, madry
 from advprune.vulnerability import mean_distortion, record
 
 Y = torch.tensor([0, 1, 2, 0, 1])
@@ -135,6 +135,18 @@ def test_vulnerability_is_suppressed_without_gates_too(
     losses = adversarial(model, Batch(images, Y), adversary, Coefficients(vulnerability_weight=3.0))
     clean, attacked, vulnerability = terms(model, images)
     torch.testing.assert_close(losses.weights, (clean + 2 * attacked) / 3 + 3 * vulnerability)
+
+
+def test_adversarial_images_alone_go_through_one_pass(
+    make_chain: type[nn.Module], images: Tensor
+) -> None:
+    model = make_chain().train()
+    sizes: list[int] = []
+    model.get_submodule("conv1").register_forward_pre_hook(lambda _m, x: sizes.append(len(x[0])))
+    losses = madry(model, Batch(images, Y), adversary, Coefficients())
+    assert sizes == [5]
+    expected = functional.cross_entropy(model(adversary(images, Y)), Y)
+    torch.testing.assert_close(losses.weights, expected)
 
 
 def test_training_gates_takes_a_gated_model(make_chain: type[nn.Module], images: Tensor) -> None:

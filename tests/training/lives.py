@@ -35,7 +35,15 @@ SETTINGS = Training.model_validate(
         "augment": "crop_flip",
         "threads": 1,
         "phases": [
-            {"name": "dense", "epochs": 1, "schedule": "one_cycle", "learning_rate": 2e-2},
+            {
+                "name": "dense",
+                "objective": "madry",
+                "epochs": 1,
+                "schedule": "one_cycle",
+                "learning_rate": 2e-2,
+                "weight_perturbation": 0.01,
+                "attack": {"replays": 3},
+            },
             {
                 "name": "gated",
                 "on": "gated",

@@ -1,12 +1,13 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from advprune.gates import GatedModel
 from advprune.training import Training, phases
-from advprune.training.adversary import Attacker, eps_share
+from advprune.training.adversary import Attacker, Replaying, Sampled, eps_share
 from advprune.training.state import Run
 
 MakeSettings = Callable[..., Training]
@@ -82,3 +83,47 @@ def test_the_classes_do_not_matter_when_moving_away_from_a_teacher(
     first = Attacker(run, state)(x, y, torch.zeros(8, 2))
     state.attack.set_state(start)
     assert torch.equal(Attacker(run, state)(x, 1 - y, torch.zeros(8, 2)), first)
+
+
+def test_static_networks_make_the_images_in_turn_with_the_network_itself(
+    make_run: MakeRun, make_settings: MakeSettings, small: nn.Module
+) -> None:
+    attack = {"sources": ["one", "two"]}
+    run = make_run(make_settings({"objective": "adversarial", "attack": attack}))
+    one, two = nn.Linear(1, 1), nn.Linear(1, 1)
+    run = replace(run, networks={"one": one, "two": two})
+    state = phases.first(run)
+    victims = []
+    for state.position.total in range(4):
+        victims.append(Attacker(run, state)._victim())
+    assert victims == [state.model, one, two, state.model]
+
+
+def test_free_training_moves_one_perturbation_from_step_to_step(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = make_run(make_settings({"objective": "madry", "attack": {"replays": 2}}))
+    state = phases.first(run)
+    x, y = _eight(run)
+    first = Replaying(run, state)
+    assert torch.equal(first(x, y), x)
+    gradient = torch.ones_like(x)
+    gradient[:, :, 0] = -1
+    first.learn([gradient])
+    assert state.perturbation is not None
+    assert torch.allclose(state.perturbation, 0.1 * gradient)
+    second = Replaying(run, state)
+    assert torch.allclose(second(x, y), (x + 0.1 * gradient).clamp(0, 1))
+    second.learn([gradient])  # already at the border of the ball
+    assert torch.allclose(state.perturbation, 0.1 * gradient)
+
+
+def test_drawn_weights_are_attacked_where_it_is_asked_for(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    phase = {"on": "gaussian", "objective": "adv_bnn", "attack": {"on": "sampled"}}
+    run = make_run(make_settings(phase))
+    state = phases.first(run)
+    victim, x = Attacker(run, state)._victim(), _eight(run)[0]
+    assert isinstance(victim, Sampled)
+    assert not torch.equal(victim(x), victim(x))

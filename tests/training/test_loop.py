@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from advprune import pruning
 from advprune.data import Splits
 from advprune.gates import GatedModel
-from advprune.training import Interrupted, Trained, Training, checkpoint, step
+from advprune.threat import ThreatModel
+from advprune.training import Interrupted, Trained, Training, checkpoint, step, train, validation
 
 MakeSettings = Callable[..., Training]
 Go = Callable[..., Trained]
@@ -173,3 +175,40 @@ def test_the_training_images_decide_the_steps(
     go(make_settings(DENSE, batch_size=9))
     assert [row["step"] for row in _rows(tmp_path / "run")] == ["5", "10"]
     assert len(splits.train) // 9 == 5
+
+
+def test_gaussian_weights_ship_their_means_and_feed_the_gated_phase(
+    go: Go, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    gaussian = {"on": "gaussian", "objective": "adv_bnn", "beta": 0.01, "learning_rate": 0.02}
+    attack = {"steps": 2, "on": "sampled"}
+    alone = go(make_settings({**gaussian, "attack": attack}), "alone")
+    assert set(alone.model.state_dict()) == {"f1.weight", "f1.bias", "f2.weight", "f2.bias"}
+    followed = go(make_settings({**gaussian, "attack": attack}, {**GATED, "epochs": 1}), "followed")
+    assert isinstance(followed.model, GatedModel)
+
+
+def test_a_collapse_under_a_single_step_is_told(
+    go: Go, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falling = iter([0.9, 0.8, 0.5])
+    monkeypatch.setattr(
+        validation, "measure", lambda *_, **__: validation.Accuracy(1.0, next(falling))
+    )
+    phase = {"objective": "madry", "epochs": 3, "attack": {"steps": 1}}
+    with pytest.warns(RuntimeWarning, match=r"epoch 3: accuracy under PGD fell from 80.0% to 50"):
+        trained = go(make_settings(phase))
+    assert trained.best == 0.9
+
+
+def test_a_teacher_that_answers_other_classes_is_refused_before_training(
+    small: nn.Module, splits: Splits, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    settings = make_settings({"objective": "ard", "teacher": "parent"})
+    wide = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    threat = ThreatModel("linf", 0.1)
+    arguments: dict[str, Any] = {"out": tmp_path / "run", "slim": pruning.slim}
+    with pytest.raises(ValueError, match=r"parent answers \(8, 3\) to 8 images"):
+        train(small, splits, threat, settings, networks={"parent": wide}, **arguments)
+    with pytest.raises(ValueError, match=r"not given: \['parent'\]"):
+        train(small, splits, threat, settings, **arguments)

@@ -43,6 +43,26 @@ def test_something_must_be_minimised() -> None:
         Phase(name="a", clean_weight=0, adversarial_weight=0)
 
 
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"objective": "adv_bnn"}, "on: gaussian goes with 'adv_bnn'"),
+        ({"on": "gaussian", "objective": "adversarial"}, "on: gaussian goes with 'adv_bnn'"),
+        ({"objective": "madry", "vulnerability_weight": 1}, "'adversarial' sees them"),
+        ({"attack": {"replays": 4, "on": "sampled"}}, "no sources, on: expected"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        Phase.model_validate({"name": "a", **given})
+
+
+def test_all_saved_models_that_phases_name_are_known() -> None:
+    given = {"attack": {"sources": ["a", "b"]}}
+    phases = [{"name": "x", **given}, {"name": "y", "objective": "ard", "teacher": "c"}]
+    assert Training.model_validate({"phases": phases}).networks == {"a", "b", "c"}
+
+
 def test_a_budget_needs_a_gated_phase() -> None:
     with pytest.raises(ValidationError, match="budget is met by gates"):
         Phase.model_validate({"name": "a", "on": "slim", "budget": {"macs": 0.1}})
@@ -50,7 +70,7 @@ def test_a_budget_needs_a_gated_phase() -> None:
 
 def test_phases_run_dense_then_gated_then_slim() -> None:
     gated, dense = Phase(name="a", on="gated"), Phase(name="b", on="dense")
-    with pytest.raises(ValidationError, match="dense, then gated, then slim"):
+    with pytest.raises(ValidationError, match="dense, gaussian, gated, then slim"):
         Training(phases=(gated, dense))
 
 

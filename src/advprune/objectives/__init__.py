@@ -1,12 +1,22 @@
 """Objectives: functions of a model, a batch and an adversary to losses."""
 
+from advprune.objectives.awp import perturbed
 from advprune.objectives.clean import bayesian_pruning, standard
 from advprune.objectives.distillation import ARD, RSLAD
+from advprune.objectives.gaussian import adv_bnn
 from advprune.objectives.losses import Adversary, Batch, Coefficients, Losses, Objective
-from advprune.objectives.robust import ADVERSARIAL, Defence
+from advprune.objectives.mart import MART
+from advprune.objectives.pairing import LOGIT_PAIRING
+from advprune.objectives.robust import ADVERSARIAL, Defence, madry
 from advprune.objectives.trades import TRADES
 
-DEFENCES: dict[str, Defence] = {"trades": TRADES, "ard": ARD, "rslad": RSLAD}
+DEFENCES: dict[str, Defence] = {
+    "trades": TRADES,
+    "mart": MART,
+    "logit_pairing": LOGIT_PAIRING,
+    "ard": ARD,
+    "rslad": RSLAD,
+}
 
 PRUNING: dict[str, Objective] = {
     "bayesian_pruning": bayesian_pruning,
@@ -18,6 +28,8 @@ PRUNING: dict[str, Objective] = {
 OBJECTIVES: dict[str, Objective] = {
     "standard": standard,
     "adversarial": ADVERSARIAL.train,
+    "madry": madry,
+    "adv_bnn": adv_bnn,
     **{name: defence.train for name, defence in DEFENCES.items()},
     **PRUNING,
 }
@@ -34,4 +46,5 @@ __all__ = [
     "Coefficients",
     "Losses",
     "Objective",
+    "perturbed",
 ]

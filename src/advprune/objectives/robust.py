@@ -140,3 +140,22 @@ def _cross_entropies(answers: Answers, coefficients: Coefficients) -> Robust:
 
 ADVERSARIAL = Defence(by_label, _cross_entropies)
 """Adversarial training (AT; Madry et al. 2018): `(c CE_clean + w CE_adv) / (c + w)`."""
+
+
+def madry(
+    model: nn.Module, batch: Batch, adversary: Adversary, coefficients: Coefficients
+) -> Losses:
+    """Returns `CE_adv` alone, from one pass over the adversarial images alone.
+
+    Madry et al. 2018, equation 2.1; also that of Fast AT (Wong, Rice & Kolter 2020, arXiv
+    2001.03994) and of Free AT (Shafahi et al. 2019, arXiv 1904.12843), by their attacks.
+
+    Args:
+        model: gated or plain; gates are not trained.
+        batch: clean images.
+        adversary: makes their adversarial counterparts.
+        coefficients: not used.
+    """
+    del coefficients
+    loss, parts = measured("adversarial", model(adversary(batch.x, batch.y)), batch.y)
+    return Losses(loss, None, parts)

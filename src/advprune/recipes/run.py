@@ -114,7 +114,22 @@ def _networks(recipe: Recipe) -> dict[str, nn.Module]:
 def _built(recipe: Recipe) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        return models.build(recipe.model.name, **recipe.model.arguments)
+        model = models.build(recipe.model.name, **recipe.model.arguments)
+    if recipe.model.start_from is not None:
+        _start(model, recipe.model.start_from)
+    return model
+
+
+def _start(model: nn.Module, source: str) -> None:
+    """Gives a model the weights of a saved one.
+
+    Raises:
+        ValueError: There is none, or it has another shape.
+    """
+    try:
+        model.load_state_dict(shipping.load(source).state_dict())
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"model.start_from = {source!r}: {error}") from error
 
 
 def _judged(

@@ -74,9 +74,12 @@ class ModelSettings(_Named):
 
     Attributes:
         name: A name in ``advprune.models.MODELS``, or ``package.module:callable``.
+        start_from: Saved model of the same shape (a folder or ``zoo:NAME``) whose weights it begins
+            with; None begins with random ones.
     """
 
     name: Annotated[str, AfterValidator(_model)]
+    start_from: str | None = None
 
 
 class ThreatSettings(Settings):

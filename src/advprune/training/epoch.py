@@ -1,5 +1,6 @@
 """One epoch: its steps, and what happens at its border."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -16,6 +17,9 @@ from advprune.training.state import Best, Run, Size, State, validation_seed
 from advprune.training.validation import Accuracy
 
 Row = dict[str, str | int | float]
+
+_COLLAPSE = 0.2
+"""Fall of the accuracy under PGD between two validations that is no accident."""
 
 
 def train(run: Run, state: State, stop_asked: Callable[[], bool], advance: Advance) -> None:
@@ -72,7 +76,9 @@ def _batches(run: Run, state: State) -> Iterator[tuple[Tensor, Tensor]]:
         shuffle=True,
         augment=None if augment == "none" else augment,
     )
-    return islice(images, state.position.step, run.steps_per_epoch)
+    replays = state.phase(run).attack.replays or 1
+    replayed = (batch for batch in images for _ in range(replays))
+    return islice(replayed, state.position.step, run.steps_per_epoch)
 
 
 def _row(run: Run, state: State) -> Row:
@@ -112,11 +118,31 @@ def _validated(run: Run, state: State) -> Accuracy:
             seed=validation_seed(run, state),
             device=run.fabric.device,
         )
+        _warn_of_collapse(run, state, accuracy.robust)
         state.latest = accuracy.robust
         if _is_best(run, state, accuracy):
             snapshot.save_model(run, state, snapshot.BEST)
             state.best = Best(accuracy.robust, state.position.total)
     return accuracy
+
+
+def _warn_of_collapse(run: Run, state: State, robust: float) -> None:
+    """Warns of catastrophic overfitting, as the code of Wong, Rice & Kolter 2020 detects it.
+
+    A network that learns to mislead the one gradient of its attack loses its accuracy under PGD
+    from one epoch to the next.
+    """
+    phase = state.phase(run)
+    within = phase.attack.single_step and state.position.epoch > 1
+    if within and state.latest is not None and state.latest - robust > _COLLAPSE:
+        warnings.warn(
+            f"phase {phase.name!r}, epoch {state.position.epoch}: accuracy under PGD fell from"
+            f" {state.latest:.1%} to {robust:.1%}, catastrophic overfitting to the single-step"
+            " attack; the best checkpoint is from before. Smaller steps, a lower learning rate or"
+            " fewer epochs help",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _is_last_epoch(run: Run, state: State) -> bool:

@@ -11,6 +11,7 @@ from torch import nn
 
 from advprune.data import Splits
 from advprune.gates import GatedModel
+from advprune.models.gaussian import GaussianModel
 from advprune.threat import ThreatModel
 from advprune.training import checkpoint, epoch, host, interrupt, phases, progress, snapshot
 from advprune.training.logs import Logs
@@ -24,7 +25,7 @@ class Trained:
 
     Attributes:
         model: The best network of the last phase, in eval mode: gated after a gated phase, else
-            plain.
+            plain (with the means of Gaussian weights).
         gated: The gated network that the slim phase folded; None where there was none.
         best: PGD accuracy of ``model`` on the validation images.
         last: The same of the network after the last step: how far the best one stands above it
@@ -148,6 +149,8 @@ def _trained(run: Run, state: State) -> Trained:
     gated = snapshot.load_model(run, snapshot.FOLDED) if folded else None
     assert gated is None or isinstance(gated, GatedModel)
     model = snapshot.load_model(run, snapshot.BEST)
+    if isinstance(model, GaussianModel):
+        model = model.model
     return Trained(
         model=model.eval(),
         gated=None if gated is None else gated.eval(),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.gates import GatedModel, kept_units, remove, restore, settle
+from advprune.models.gaussian import GaussianModel
 from advprune.models.modes import evaluating
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers
@@ -25,12 +26,14 @@ def shaped(
 
     Args:
         run: What the run was given.
-        stage: ``"dense"``, ``"gated"`` or ``"slim"``.
+        stage: ``"dense"``, ``"gaussian"``, ``"gated"`` or ``"slim"``.
         shape: Units that a gated network still has.
         folded: Loads the gated network that a slim one was folded from.
     """
     if stage == "dense":
         return deepcopy(run.model)
+    if stage == "gaussian":
+        return _gaussian(run, run.model)
     if stage == "slim":
         return _folded(run, folded())
     gated = _gated(run, run.model)
@@ -40,8 +43,8 @@ def shaped(
 
 def first(run: Run) -> State:
     """The state before the first step."""
-    gated = run.settings.phases[0].on == "gated"
-    model = _gated(run, run.model) if gated else deepcopy(run.model)
+    begin = _BEGINNINGS.get(run.settings.phases[0].on)
+    model = deepcopy(run.model) if begin is None else begin(run, run.model)
     return fresh(run, model.to(run.fabric.device), Position())
 
 
@@ -68,8 +71,7 @@ def begin_next(run: Run, state: State) -> None:
     state.position.epoch = 0
     phase = state.phase(run)
     if phase.on != before:
-        change = _gated if phase.on == "gated" else _folded
-        state.model = change(run, state.model).to(run.fabric.device)
+        state.model = _BEGINNINGS[phase.on](run, state.model).to(run.fabric.device)
     equip(state, run)
 
 
@@ -171,10 +173,24 @@ def _below_budget(run: Run, phase: Phase, gated: GatedModel, alive: Tensor) -> b
 
 def _gated(run: Run, model: nn.Module) -> GatedModel:
     gated = deepcopy(run.gated)  # its graph need not be exported again
-    gated.model.load_state_dict(model.state_dict())
+    plain = model.model if isinstance(model, GaussianModel) else model
+    gated.model.load_state_dict(plain.state_dict())
     return gated
+
+
+def _gaussian(run: Run, model: nn.Module) -> GaussianModel:
+    settings = run.settings.gaussian
+    return GaussianModel(deepcopy(model), start=settings.start, prior=settings.prior)
 
 
 def _folded(run: Run, gated: nn.Module) -> nn.Module:
     assert isinstance(gated, GatedModel)
     return run.slim(gated, run.example.to(next(gated.parameters()).device))
+
+
+_BEGINNINGS: dict[str, Callable[[Run, nn.Module], nn.Module]] = {
+    "gaussian": _gaussian,
+    "gated": _gated,
+    "slim": _folded,
+}
+"""From the network of the phase before to that of the first phase of a kind."""

@@ -59,6 +59,12 @@ class AttackSettings(Settings):
             maximise divergences.
         random_start: Whether it starts anywhere in the ball, or at the image itself: with one step
             of size eps from the image, it is FGSM.
+        sources: Saved models that make the images in turn with the network itself, a step each, as
+            in ensemble adversarial training (Tramer et al. 2018, arXiv 1705.07204).
+        replays: Free AT (Shafahi et al. 2019, arXiv 1904.12843): each batch is trained on so many
+            steps in a row, and the gradient of each step moves the perturbation by eps as well;
+            steps and their size are not used. An epoch has as many steps as ever, so it visits
+            one in ``replays`` of the images. None attacks each step anew.
     """
 
     steps: Count = 7
@@ -69,6 +75,31 @@ class AttackSettings(Settings):
     on: Literal["expected", "sampled"] = "expected"
     loss: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy"
     random_start: bool = True
+    sources: tuple[str, ...] = ()
+    replays: Count | None = None
+
+    @model_validator(mode="after")
+    def _replays_attack_the_network_itself(self) -> Self:
+        if self.replays is not None and (self.sources or self.on == "sampled"):
+            raise ValueError("replays move along the training gradient: no sources, on: expected")
+        return self
+
+    @property
+    def single_step(self) -> bool:
+        """Whether the images come from one gradient, which a network can learn to mislead."""
+        return self.replays is not None or self.steps == 1
+
+
+class GaussianSettings(Settings):
+    """The Gaussian weights of gaussian phases.
+
+    Attributes:
+        start: First rho of every weight; its deviation is ``softplus(rho)``.
+        prior: Deviation of the prior.
+    """
+
+    start: float = -3.0
+    prior: Rate = 1.0
 
 
 class Budget(Settings):
@@ -111,8 +142,9 @@ class Phase(Settings):
 
     Attributes:
         name: Stands in the logs; unique within a run.
-        on: ``"dense"`` trains the plain model, ``"gated"`` the gated one, ``"slim"`` the plain cut
-            network into which the gates were folded.
+        on: ``"dense"`` trains the plain model, ``"gaussian"`` one whose weights are Gaussian (what
+            ships has their means), ``"gated"`` the gated one, ``"slim"`` the plain cut network
+            into which the gates were folded.
         objective: Name in ``advprune.objectives.OBJECTIVES``.
         epochs: Passes over the training images.
         learning_rate: Peak rate of Adam for the weights.
@@ -129,9 +161,11 @@ class Phase(Settings):
         clean_weight: c of ``(c clean + w adversarial) / (c + w)``.
         adversarial_weight: w of the same.
         consistency_weight: Weight of the tie between clean and adversarial answers: ``1 / lambda``
-            of TRADES.
+            of TRADES, ``lambda`` of MART and of logit pairing.
         temperature: Softens the answers of teacher and student.
         teacher: Saved model (a folder or ``zoo:NAME``) that an objective of distillation follows.
+        weight_perturbation: gamma of adversarial weight perturbation; 0 is none.
+        weight_perturbation_after: Epochs before it begins.
         vulnerability_weight: lambda of vulnerability suppression; 0 is none.
         vulnerability_trains_gates: Whether lambda V reaches the gates too.
         gate_clean_weight: Weight of the clean cross-entropy in the gates' loss.
@@ -142,7 +176,7 @@ class Phase(Settings):
     """
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")]
-    on: Literal["dense", "gated", "slim"] = "dense"
+    on: Literal["dense", "gaussian", "gated", "slim"] = "dense"
     objective: Annotated[str, AfterValidator(_objective)] = "standard"
     epochs: Count = 1
     learning_rate: Rate = 1e-3
@@ -161,6 +195,8 @@ class Phase(Settings):
     consistency_weight: Weight = 6.0
     temperature: Rate = 1.0
     teacher: str | None = None
+    weight_perturbation: Weight = 0.0
+    weight_perturbation_after: Weight = 0.0
     vulnerability_weight: Weight = 0.0
     vulnerability_trains_gates: bool = False
     gate_clean_weight: Weight = 0.0
@@ -183,6 +219,22 @@ class Phase(Settings):
         return self
 
     @model_validator(mode="after")
+    def _what_the_objective_needs(self) -> Self:
+        if (self.objective == "adv_bnn") != (self.on == "gaussian"):
+            raise ValueError(
+                f"objective {self.objective!r} with on: {self.on}; on: gaussian goes with 'adv_bnn'"
+            )
+        if (
+            self.objective in ("standard", "madry", "bayesian_pruning")
+            and self.vulnerability_weight
+        ):
+            raise ValueError(
+                f"objective {self.objective!r} sees no pairs of images, so vulnerability_weight"
+                " would do nothing; 'adversarial' sees them, with clean_weight: 0 too"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_teacher_where_one_is_heard(self) -> Self:
         if self.objective in TAUGHT and self.teacher is None:
             raise ValueError(f"objective {self.objective!r} needs a teacher: a saved model")
@@ -202,7 +254,7 @@ class Training(Settings):
     """A whole run: its phases in order, and what they share.
 
     Attributes:
-        phases: Trained one after another: dense phases, then gated ones, then slim ones.
+        phases: Trained one after another: dense phases, then gaussian, gated and slim ones.
         batch_size: Clean images a step.
         augment: Random changes of the training images.
         seed: Of weights' order, gates' noise, attacks and shuffling.
@@ -216,6 +268,7 @@ class Training(Settings):
         recalibration_examples: Training images that re-estimate batch-norm statistics.
         keep_checkpoints: How many of the latest checkpoints stay on disk, besides the best one.
         checkpoint_every: Steps between two checkpoints within an epoch; None is epochs only.
+        gaussian: The weights of gaussian phases.
     """
 
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
@@ -232,18 +285,20 @@ class Training(Settings):
     recalibration_examples: Annotated[int, Field(ge=2)] = 2048
     keep_checkpoints: Count = 1
     checkpoint_every: Count | None = None
+    gaussian: GaussianSettings = GaussianSettings()
 
     @property
     def networks(self) -> set[str]:
         """The saved models that the phases name."""
-        return {phase.teacher for phase in self.phases if phase.teacher is not None}
+        teachers = {phase.teacher for phase in self.phases if phase.teacher is not None}
+        return teachers.union(*(phase.attack.sources for phase in self.phases))
 
     @model_validator(mode="after")
     def _phases_follow_one_another(self) -> Self:
-        order = ("dense", "gated", "slim")
+        order = ("dense", "gaussian", "gated", "slim")
         stages = [phase.on for phase in self.phases]
         if stages != sorted(stages, key=order.index):
-            raise ValueError(f"phases run dense, then gated, then slim; these run {stages}")
+            raise ValueError(f"phases run dense, gaussian, gated, then slim; these run {stages}")
         if "slim" in stages and "gated" not in stages:
             raise ValueError("a slim phase needs a gated one before it: it folds its gates")
         names = [phase.name for phase in self.phases]

@@ -75,6 +75,7 @@ def _tensors(state: State) -> Tensors:
             for key, value in optimisers.tensors(group.optimiser, group.parameters).items()
         },
         "idle": state.idle,
+        **({} if state.perturbation is None else {"perturbation": state.perturbation}),
         "random.order": state.order_at_start,
         "random.attack": state.attack.get_state(),
         "random.global": torch.get_rng_state(),
@@ -112,6 +113,8 @@ def _load(state: State, tensors: Tensors, kept: Json) -> None:
     state.average = {name: value.to(device) for name, value in _part(tensors, "average").items()}
     state.sums = {name: value.to(device) for name, value in _part(tensors, "sums").items()}
     state.idle = tensors["idle"]
+    if "perturbation" in tensors:
+        state.perturbation = tensors["perturbation"].to(device)
     state.controller = Controller(**kept["controller"])
     state.best = None if kept["best"] is None else Best(**kept["best"])
     state.latest = kept["latest"]

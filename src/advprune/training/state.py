@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from advprune.data import Images, Splits
 from advprune.data.splitting import stratified
 from advprune.gates import CurrentNetwork, GatedModel, gate
+from advprune.models.gaussian import GaussianModel
 from advprune.structure import Structure
 from advprune.threat import ThreatModel
 from advprune.training import average, optimisers
@@ -193,6 +194,7 @@ class State:
         order: Draws the order of the images and their augmentation.
         order_at_start: State of ``order`` when the epoch began.
         attack: Draws the attacks' random starts.
+        perturbation: What Free AT adds to the next batch, like it; None before its first step.
         best: The best checkpoint of the last phase.
         latest: PGD accuracy at the latest validation.
         size: Of the network at the latest validation; None while it has never been gated.
@@ -210,6 +212,7 @@ class State:
     order: torch.Generator
     order_at_start: Tensor
     attack: torch.Generator
+    perturbation: Tensor | None = None
     controller: Controller = field(default_factory=Controller)
     sums: dict[str, Tensor] = field(default_factory=dict)
     best: Best | None = None
@@ -234,6 +237,8 @@ class State:
 
     def shippable(self) -> nn.Module:
         """The plain network as it would ship now."""
+        if isinstance(self.model, GaussianModel):
+            return self.model.model
         return self.model if self.current is None else self.current.refreshed()
 
 
@@ -260,6 +265,7 @@ def equip(state: State, run: Run) -> None:
     state.groups = grouped(state.model, phase)
     state.average = average.start(state.model) if phase.average is not None else {}
     state.controller = Controller()
+    state.perturbation = None
     state.current, state.unit_weights, state.idle = None, None, torch.empty(0)
     if isinstance(state.model, GatedModel):
         state.current = CurrentNetwork(state.model)

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from advprune.gates import GatedModel
-from advprune.objectives import OBJECTIVES, Batch, Coefficients, Losses
+from advprune.objectives import OBJECTIVES, Batch, Coefficients, Losses, Objective, perturbed
 from advprune.training import average, budget, optimisers, schedule
-from advprune.training.adversary import Attacker
+from advprune.training.adversary import Adversary, adversary
+from advprune.training.settings import Phase
 from advprune.training.state import Run, State
 
 _BUDGET_EVERY = 10
@@ -15,15 +16,12 @@ _BUDGET_EVERY = 10
 
 def take(run: Run, state: State, x: Tensor, y: Tensor) -> None:
     """Takes one step on clean images; all that it changes is in ``state``."""
-    phase = state.phase(run)
+    phase, attacker = state.phase(run), adversary(run, state)
     with run.fabric.autocast():
-        losses = OBJECTIVES[phase.objective](
-            state.model,
-            Batch(x, y, _taught(run, state, x)),
-            Attacker(run, state),
-            _coefficients(run, state),
+        losses = _objective(run, state, phase)(
+            state.model, Batch(x, y, _taught(run, state, x)), attacker, _coefficients(run, state)
         )
-    _descend(run, state, losses)
+    _descend(run, state, losses, attacker)
     state.position.step += 1
     state.position.total += 1
     if state.average and phase.average is not None:
@@ -46,8 +44,16 @@ def beta(run: Run, state: State) -> float:
     return phase.beta * risen * state.controller.multiplier
 
 
-def _descend(run: Run, state: State, losses: Losses) -> None:
-    """Takes both gradients from the same forward pass before either group moves."""
+def _objective(run: Run, state: State, phase: Phase) -> Objective:
+    objective = OBJECTIVES[phase.objective]
+    begun = state.progress(run) >= phase.weight_perturbation_after
+    if phase.weight_perturbation > 0 and begun:
+        return perturbed(objective, phase.weight_perturbation)
+    return objective
+
+
+def _descend(run: Run, state: State, losses: Losses, attacker: Adversary) -> None:
+    """Takes all gradients from the same forward pass before any group moves."""
     wanted = {"weights": losses.weights}
     if losses.gates is not None:
         wanted["gates"] = losses.gates
@@ -55,10 +61,15 @@ def _descend(run: Run, state: State, losses: Losses) -> None:
     for name, loss in wanted.items():
         gradients[name] = torch.autograd.grad(
             loss,
-            list(state.groups[name].parameters.values()),
+            [*state.groups[name].parameters.values(), *attacker.watched],
             retain_graph=name != list(wanted)[-1],
             allow_unused=True,
         )
+    count = len(state.groups["weights"].parameters)
+    attacker.learn(gradients["weights"][count:])
+    gradients = {
+        name: found[: len(state.groups[name].parameters)] for name, found in gradients.items()
+    }
     phase, factor = state.phase(run), rate(run, state)
     peaks = {"weights": phase.learning_rate, "gates": phase.gate_learning_rate}
     for name, gradient in gradients.items():

@@ -1,0 +1,67 @@
+"""A network whose weights are Gaussian."""
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+
+class GaussianModel(nn.Module):
+    """A network each of whose parameters is drawn from `N(μ, softplus(ρ)²)`.
+
+    In train mode each forward pass draws all of them once, for the whole batch; in eval mode the
+    means stand in, so it is deterministic and `model` by itself is what ships.
+
+    Source: Liu et al. 2019, "Adv-BNN: improved adversarial defense through robust Bayesian neural
+    network" (arXiv 1810.01279), section 3.
+
+    Attributes:
+        model: the network; its parameters are the means μ.
+        spread: ρ of each parameter that is trained, in their order.
+        prior: σ₀ of the prior N(0, σ₀²).
+
+    Args:
+        model: the network.
+        start: first ρ of every parameter.
+        prior: σ₀.
+
+    Raises:
+        ValueError: `prior` is not positive.
+    """
+
+    def __init__(self, model: nn.Module, *, start: float = -3.0, prior: float = 1.0) -> None:
+        super().__init__()
+        if not prior > 0:
+            raise ValueError(f"prior={prior}: it must be over 0")
+        self.model = model
+        self.prior = prior
+        self.spread = nn.ParameterList(torch.full_like(mean, start) for mean in self.means())
+        self.training = model.training
+
+    def means(self) -> list[nn.Parameter]:
+        """Returns μ of each parameter that is trained."""
+        return [value for value in self.model.parameters() if value.requires_grad]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns what the network returns under drawn weights, or under their means."""
+        if not self.training:
+            expected: Tensor = self.model(x)
+            return expected
+        drawn: Tensor = functional_call(self.model, self._drawn(), (x,))
+        return drawn
+
+    def kl(self) -> Tensor:
+        """Returns `Σ log(σ₀/σ) + (σ² + μ²) / (2 σ₀²) - 1/2` over all parameters, 0-dim."""
+        total = torch.zeros((), device=self.spread[0].device)
+        for mean, raw in zip(self.means(), self.spread, strict=True):
+            sigma = functional.softplus(raw)
+            ratio = (sigma**2 + mean**2) / (2 * self.prior**2)
+            total = total + (ratio - torch.log(sigma / self.prior) - 0.5).sum()
+        return total
+
+    def _drawn(self) -> dict[str, Tensor]:
+        names = [name for name, value in self.model.named_parameters() if value.requires_grad]
+        return {
+            name: mean + functional.softplus(raw) * torch.randn_like(mean)
+            for name, mean, raw in zip(names, self.means(), self.spread, strict=True)
+        }
