@@ -127,3 +127,11 @@ def test_an_impossible_base_is_refused(file: Path, base: str, complaint: str) ->
     file.write_text(f"{MINIMAL}base: {base}\n")
     with pytest.raises(ValueError, match=complaint):
         recipes.load(file)
+
+
+def test_every_method_has_a_recipe_for_each_of_the_three_data_sets() -> None:
+    rows = {
+        data: {name.removeprefix(data) for name in recipes.names() if name.startswith(data)}
+        for data in ("mnist-", "cifar10-", "cifar100-")
+    }
+    assert rows["cifar10-"] == rows["cifar100-"] <= rows["mnist-"]

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
-from advprune import shipping, training
+from advprune import models, shipping, training
 from advprune.recipes import Recipe, figures
-from advprune.recipes.run import run_recipe
+from advprune.recipes.run import _built, run_recipe
 
 RECIPE = Recipe.model_validate(
     {
@@ -181,3 +182,15 @@ def test_what_is_done_is_kept_when_a_later_stage_fails(
     text = _run(tmp_path / "run", recipe, resume=True)
     assert "after slimming" not in text
     assert "before" not in json.loads((tmp_path / "run" / "result.json").read_text())
+
+
+def test_a_run_may_start_from_saved_weights_of_its_shape(tmp_path: Path) -> None:
+    saved = models.build("small_cnn", widths=[4, 6, 8])
+    shipping.save(saved, tmp_path / "saved")
+    model = {**RECIPE.model.model_dump(), "start_from": str(tmp_path / "saved")}
+    recipe = Recipe.model_validate({**RECIPE.resolved(), "model": model})
+    begun = _built(recipe).state_dict()
+    assert all(torch.equal(value, begun[name]) for name, value in saved.state_dict().items())
+    wider = Recipe.model_validate({**recipe.resolved(), "model": {**model, "widths": [4, 6, 9]}})
+    with pytest.raises(ValueError, match=r"model\.start_from = .*size mismatch"):
+        _built(wider)
