@@ -192,5 +192,5 @@ def test_a_run_may_start_from_saved_weights_of_its_shape(tmp_path: Path) -> None
     begun = _built(recipe).state_dict()
     assert all(torch.equal(value, begun[name]) for name, value in saved.state_dict().items())
     wider = Recipe.model_validate({**recipe.resolved(), "model": {**model, "widths": [4, 6, 9]}})
-    with pytest.raises(ValueError, match=r"model\.start_from = .*size mismatch"):
+    with pytest.raises(ValueError, match=r"(?s)model\.start_from = .*size mismatch"):
         _built(wider)
