@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 BENCH := .venv-bench
+PURELIB := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .PHONY: help setup demo test lint types unit lock bench-setup
 
@@ -45,9 +46,8 @@ unit: setup
 bench-setup: setup
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --no-deps -r benchmarks/requirements.txt
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
-		> $$($(BENCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/advprune-base.pth
-	$(BENCH)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	printf '%s\n' "$$($(BIN)/python -c $(PURELIB))" "$(CURDIR)/src" \
+		> "$$($(BENCH)/bin/python -c $(PURELIB))/advprune-base.pth"
 
 lock:
 	$(PYTHON) -m venv .venv-lock
