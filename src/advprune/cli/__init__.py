@@ -3,12 +3,12 @@
 Heavy libraries are imported inside the commands, so that ``--help`` is quick.
 """
 
+import importlib
+import pkgutil
 import sys
 from typing import Any
 
 import click
-
-from advprune.cli import check, evaluate, export, report, run
 
 
 class _Mistake(click.ClickException):
@@ -39,5 +39,5 @@ def main(debug: bool) -> None:
     """Make image classifiers robust to adversarial attacks and physically small."""
 
 
-for _command in (check.check, run.run, evaluate.evaluate, export.export, report.report):
-    main.add_command(_command)
+for _file in pkgutil.iter_modules(__path__):  # each holds the command of its own name
+    main.add_command(getattr(importlib.import_module(f"{__name__}.{_file.name}"), _file.name))

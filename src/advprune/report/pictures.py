@@ -17,7 +17,7 @@ from advprune.report.run_files import NETWORKS
 _INK = "#010203"  # stands for the page's text colour, which only the browser knows
 COLOURS = {"dense": "#8a8f98", "before": "#d97706", "after": "#2b7fd4"}
 """One colour a network, readable on white and on black."""
-_LINES = ("#2b7fd4", "#d9480f", "#2f9e44", "#9c5bd1", "#8a8f98")
+LINES = ("#2b7fd4", "#d9480f", "#2f9e44", "#9c5bd1", "#8a8f98")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -54,7 +54,7 @@ def curves(
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for (name, values), colour in zip(lines.items(), _LINES, strict=False):
+        for (name, values), colour in zip(lines.items(), LINES, strict=False):
             points = [(x, y) for x, y in zip(epochs, values, strict=True) if y == y]
             marker = "o" if len(points) < 2 else ""
             axes.plot(*zip(*points, strict=True), label=name, color=colour, marker=marker)
@@ -68,7 +68,7 @@ def curves(
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         _legend(axes, len(lines))
 
-    return _svg(draw, f"{label} against epoch")
+    return svg(draw, f"{label} against epoch")
 
 
 def _shade(axes: Axes, epochs: Sequence[float], phases: Sequence[str]) -> None:
@@ -108,7 +108,7 @@ def layer_bars(layers: Mapping[str, Mapping[str, float]]) -> str:
         axes.set_ylabel("mean |h − h̃|")
         _legend(axes, len(layers))
 
-    return _svg(draw, "vulnerability of each layer")
+    return svg(draw, "vulnerability of each layer")
 
 
 def feature_histogram(features: Mapping[str, Sequence[float]], layer: str) -> str:
@@ -127,7 +127,7 @@ def feature_histogram(features: Mapping[str, Sequence[float]], layer: str) -> st
         figure.supylabel("features", fontsize=10.5)
         strips[-1].set_xlabel(f"mean |h − h̃| of a feature of {layer}")
 
-    return _svg(draw, f"histogram of the vulnerability of the features of {layer}")
+    return svg(draw, f"histogram of the vulnerability of the features of {layer}")
 
 
 def accuracy_against_eps(curves_by_network: Mapping[str, Iterable[Sequence[float]]]) -> str:
@@ -150,26 +150,31 @@ def accuracy_against_eps(curves_by_network: Mapping[str, Iterable[Sequence[float
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         _legend(axes, len(curves_by_network))
 
-    return _svg(draw, "accuracy against eps")
+    return svg(draw, "accuracy against eps")
 
 
 def _legend(axes: Axes, columns: int) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns)
 
 
-def _svg(draw: Callable[[Figure], None], name: str) -> str:
-    """The picture as ``<svg>`` text: no file header, no ids but those it refers to itself."""
+def svg(draw: Callable[[Figure], None], name: str) -> str:
+    """A picture as ``<svg>`` text: no file header, no ids but those it refers to itself.
+
+    Args:
+        draw: Draws it onto a figure of the report's style.
+        name: What it shows, for those who cannot see it.
+    """
     text = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(6.6, 3.5), layout="constrained")
         draw(figure)
         figure.savefig(text, format="svg", transparent=True)
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :].strip()
-    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
-    svg = re.sub(r' (width|height)="[^"]*pt"', "", svg, count=2)
-    return svg.replace(_INK, "currentColor").replace(
+    drawn = text.getvalue()
+    drawn = drawn[drawn.index("<svg") :].strip()
+    drawn = re.sub(r"\s*<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r' xmlns(:\w+)?="[^"]*"', "", drawn)
+    drawn = re.sub(r'<g id="[^"]*">', "<g>", drawn)
+    drawn = re.sub(r' (width|height)="[^"]*pt"', "", drawn, count=2)
+    return drawn.replace(_INK, "currentColor").replace(
         "<svg", f'<svg role="img" aria-label="{escape(name)}"', 1
     )

@@ -1,0 +1,22 @@
+from advprune.comparison.front import on_front, picture
+
+POINTS = {
+    "large": (90.0, 100.0),
+    "small": (85.0, 10.0),
+    "worse": (84.0, 20.0),
+    "twin": (85.0, 10.0),
+}
+
+
+def test_what_is_beaten_in_both_is_not_on_the_front() -> None:
+    assert on_front(POINTS) == {"large", "small", "twin"}
+
+
+def test_a_point_as_robust_but_larger_is_beaten() -> None:
+    assert on_front({"a": (85.0, 10.0), "b": (85.0, 11.0)}) == {"a"}
+
+
+def test_the_picture_names_every_point() -> None:
+    svg = picture(POINTS, dict.fromkeys(POINTS, (0.5, 0.0)))
+    assert svg.startswith("<svg")
+    assert all(f">{name}<" in svg for name in POINTS)
