@@ -1,21 +1,27 @@
 """Attacks: searches of a threat model for images that a model gets wrong."""
 
+from advprune.attacks.apgd import APGD
 from advprune.attacks.base import Attack, AttackResult, Found
 from advprune.attacks.black_box import BlackBox
 from advprune.attacks.bpda import backward_as, identity
 from advprune.attacks.decision_based import DecisionBased
 from advprune.attacks.distortion import Distortion
 from advprune.attacks.eot import EOT
+from advprune.attacks.fab import FAB
 from advprune.attacks.fgsm import FGSM
 from advprune.attacks.losses import LOSSES, Loss
 from advprune.attacks.pgd import PGD
 from advprune.attacks.spsa import SPSA
 from advprune.attacks.square import Square
 from advprune.attacks.substitute import Substitute, imitate
+from advprune.attacks.targeted_apgd import TargetedAPGD
+from advprune.attacks.targeted_fab import TargetedFAB
 from advprune.attacks.victim import Classifier
 
 __all__ = [
+    "APGD",
     "EOT",
+    "FAB",
     "FGSM",
     "LOSSES",
     "PGD",
@@ -30,6 +36,8 @@ __all__ = [
     "Loss",
     "Square",
     "Substitute",
+    "TargetedAPGD",
+    "TargetedFAB",
     "backward_as",
     "identity",
     "imitate",

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from advprune.threat import ThreatModel
+
 
 class Best:
     """For each image of a batch one that fools or, where none is found, one of the highest loss.
@@ -59,3 +61,38 @@ class Best:
         last = places.new_full((len(self.x),), -1).scatter_reduce_(0, rows[order], places, "amax")
         chosen = order[last[last >= 0]]
         return rows[chosen], x[chosen], losses[chosen], fooled[chosen]
+
+
+class Nearest:
+    """For each image of a batch the nearest image found that fools.
+
+    Args:
+        threat: whose norm measures.
+        x: the images themselves, (batch, channels, height, width).
+        fooled: which of them fool already, (batch,).
+
+    Attributes:
+        x: the nearest images, like the given ones.
+        distance: how far they are, (batch,); infinite where none was found.
+    """
+
+    def __init__(self, threat: ThreatModel, x: Tensor, fooled: Tensor) -> None:
+        self.threat = threat
+        self.original = x
+        self.x = x.clone()
+        self.distance = torch.where(fooled, 0.0, math.inf).to(x)
+
+    def within(self) -> Tensor:
+        """Which of them the threat allows, (batch,) bool."""
+        return self.distance <= self.threat.eps
+
+    def allowed(self) -> Tensor:
+        """The nearest images where the threat allows them, elsewhere the images themselves."""
+        return torch.where(self.within()[:, None, None, None], self.x, self.original)
+
+    def offer(self, rows: Tensor, x: Tensor) -> None:
+        """Take those fooling images, of those rows of the batch, that are nearer than before."""
+        distances = self.threat.distance(x, self.original[rows])
+        self.distance.scatter_reduce_(0, rows, distances, "amin")
+        nearer = (distances == self.distance[rows]) & (distances > 0)
+        self.x[rows[nearer]] = x[nearer]

@@ -55,8 +55,23 @@ class Victim:
 
     def measure(self, x: Tensor, rows: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Losses and which images fool the model, in float32 and without gradient: two (rows,)."""
-        logits = self.logits(x)
+        return self.judge(self.logits(x), rows)
+
+    def judge(self, logits: Tensor, rows: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Losses of answers and which of them are what the attacker wants: two (rows,)."""
         return self.loss(logits, self.labels[rows]), self._fooled(logits, rows)
+
+    def refuse_target(self, attack: object) -> None:
+        """Say that an attack finds its targets itself.
+
+        Raises:
+            ValueError: when one was given.
+        """
+        if self.wanted:
+            raise ValueError(
+                f"target with {type(attack).__name__}, which tries the likeliest wrong classes; "
+                "allowed are attacks with a loss, such as APGD and PGD"
+            )
 
     def gradient(
         self, x: Tensor, rows: Tensor | slice = slice(None), loss: Loss | None = None
@@ -73,17 +88,37 @@ class Victim:
         """
         x = x.detach().requires_grad_()
         with torch.enable_grad(), self._autocast(x):
-            logits = self._prepared(x)
+            logits = self._followed(x)
             losses = (loss or self.loss)(logits, self.labels[rows])
-            if not losses.requires_grad:
-                raise ValueError(
-                    "the model's output has no gradient with respect to its input; "
-                    "allowed are models that autograd can follow, without no_grad or detach inside"
-                )
             (gradient,) = torch.autograd.grad(losses.sum(), x)
         self.forward_passes += len(x)
         self.backward_passes += len(x)
         return gradient, losses.detach(), self._fooled(logits.detach(), rows)
+
+    def class_gradients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits at `x` and the gradient of each of them.
+
+        Returns:
+            (rows, classes) and (rows, classes, channels, height, width).
+        """
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            logits = self._followed(x)
+            sums = logits.sum(0)
+            gradients = [torch.autograd.grad(one, x, retain_graph=True)[0] for one in sums]
+        self.forward_passes += len(x)
+        self.backward_passes += len(x) * len(sums)
+        return logits.detach(), torch.stack(gradients, dim=1)
+
+    def _followed(self, x: Tensor) -> Tensor:
+        """Logits with the graph that leads to `x`."""
+        logits = self._prepared(x)
+        if not logits.requires_grad:
+            raise ValueError(
+                "the model's output has no gradient with respect to its input; "
+                "allowed are models that autograd can follow, without no_grad or detach inside"
+            )
+        return logits
 
     def _prepared(self, x: Tensor) -> Tensor:
         """Logits by the fast operators, where the model allows it."""

@@ -1,0 +1,39 @@
+"""Rounds of a search: restarts and rival classes, packed so that batches stay full."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+
+def rounds(
+    left: Callable[[], Tensor], count: int, capacity: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Which image meets which round, several rounds at once where few images are left.
+
+    Args:
+        left: gives the rows of the batch that are still to be attacked, (rows,).
+        count: number of rounds.
+        capacity: pairs that fit a batch; one round of all that are left always fits.
+
+    Yields:
+        Row and round of each pair, two (pairs,).
+    """
+    done = 0
+    while done < count and len(rows := left()):
+        taken = min(count - done, max(1, capacity // len(rows)))
+        numbers = torch.arange(done, done + taken, device=rows.device)
+        yield rows.repeat(taken), numbers.repeat_interleave(len(rows))
+        done += taken
+
+
+def rivals(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """The likeliest wrong classes of each image, likeliest first, (batch, min(count, classes - 1)).
+
+    Args:
+        logits: answers to the images, (batch, classes).
+        labels: true classes, (batch,).
+        count: rivals wanted.
+    """
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return others.topk(min(count, logits.shape[1] - 1), dim=1).indices
