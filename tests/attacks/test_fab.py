@@ -38,7 +38,8 @@ def closest(model: nn.Sequential, x: Tensor, y: Tensor, norm: str) -> Tensor:
     weight, logits = model.get_parameter("1.weight").detach(), model(x).detach()
     gaps = logits.gather(1, y[:, None]) - logits
     slopes = (weight[None] - weight[y][:, None]).norm(p=DUALS[norm], dim=2)
-    return (gaps / slopes).nan_to_num(nan=math.inf).scatter(1, y[:, None], math.inf).amin(1)
+    nearest: Tensor = (gaps / slopes).scatter(1, y[:, None], math.inf).amin(1)
+    return nearest
 
 
 @pytest.mark.parametrize("attack", [FAB, TargetedFAB])
@@ -127,7 +128,7 @@ def test_budgets_are_told_and_impossible_ones_refused() -> None:
     assert (told["alpha_max"], told["eta"], told["beta"]) == (0.1, 1.05, 0.9)
     for setting in ({"steps": 0}, {"alpha_max": 1.5}, {"eta": 0.5}, {"beta": -1}):
         with pytest.raises(ValueError, match=next(iter(setting))):
-            FAB(ThreatModel("l2", 0.5), **setting)  # type: ignore[arg-type]
+            FAB(ThreatModel("l2", 0.5), **setting)
     (x, y), model = batch(), network()
     with pytest.raises(ValueError, match="target with FAB"):
         FAB(ThreatModel("l2", 0.5)).run(model, x, y, target=y)

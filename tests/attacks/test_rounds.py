@@ -5,7 +5,7 @@ from advprune.attacks.rounds import rivals, rounds
 
 def test_rounds_are_packed_as_images_leave() -> None:
     left = [4, 4, 2, 2, 1]
-    seen = []
+    seen: list[list[tuple[int, int]]] = []
     for rows, numbers in rounds(lambda: torch.arange(left[len(seen)]), 6, 4):
         seen.append(list(zip(rows.tolist(), numbers.tolist(), strict=True)))
     assert [len(pairs) for pairs in seen] == [4, 4, 4, 4]

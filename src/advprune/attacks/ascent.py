@@ -166,7 +166,7 @@ class SparseClimb(Climb):
     def _next(self, _step: int) -> Tensor:
         flat = self.gradient.flatten(1)
         falling = flat.abs().sort(dim=1, descending=True).values
-        last = self.moved.long().clamp(max=flat.shape[1] - 1)
+        last = (self.moved.ceil().long() - 1).clamp(0, flat.shape[1] - 1)
         signs = flat.sign() * (flat.abs() >= falling.gather(1, last[:, None]))
         signs = signs / signs.abs().sum(1, keepdim=True).clamp(min=1)
         return self.threat.project(
