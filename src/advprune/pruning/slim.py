@@ -46,6 +46,7 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
     for name, parameter in gated.model.named_parameters():
         network.get_parameter(name).requires_grad_(parameter.requires_grad)
     _describe(network, selected)
+    _note(network, gated, keep, example_input)
     _compare(gated, network, example_input)
     return network.train(gated.training)
 
@@ -69,6 +70,13 @@ def _describe(network: nn.Module, selected: dict[str, list[int]]) -> None:
     architecture: Any = getattr(network, "architecture", None)
     if architecture and selected:
         network.architecture = {**architecture, "selected": selected}  # type: ignore[assignment]
+
+
+def _note(network: nn.Module, gated: GatedModel, keep: Tensor, example_input: Tensor) -> None:
+    """Notes what was kept and for images of which shape, for whoever saves the network."""
+    kept = gated.structure.split(keep)
+    units = {name: gated.original[name][kept[name]].tolist() for name in gated.original}
+    network.slimmed = {"kept": units, "input_shape": list(example_input.shape[1:])}  # type: ignore[assignment]
 
 
 def _compare(gated: GatedModel, network: nn.Module, example_input: Tensor) -> None:

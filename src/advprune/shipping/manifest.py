@@ -4,15 +4,16 @@ import hashlib
 import json
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's format; a reader refuses what is newer than itself."""
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
+GRAPH = "graph.json"
 
 
 class Architecture(BaseModel):
@@ -53,12 +54,19 @@ class File(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Contents of `manifest.json`; keys beyond these are kept as they are."""
+    """Contents of `manifest.json`; keys beyond these are kept as they are.
+
+    At least one of architecture and graph says how the network is built.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     format: int = FORMAT
-    architecture: Architecture
+    architecture: Architecture | None = None
+    graph: File | None = None
+    """The network as steps over known operators, for whoever has not its class."""
+    kept: dict[str, list[int]] = {}
+    """Units that pruning left of each group, by their numbers in the unpruned network."""
     weights: File
     tensors: dict[str, TensorFacts]
     input_shape: list[int] | None = None
@@ -67,6 +75,12 @@ class Manifest(BaseModel):
     classes: list[str] = []
     threat: dict[str, Any] | None = None
     results: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        if self.architecture is None and self.graph is None:
+            raise ValueError("neither architecture nor graph says how to build the network")
+        return self
 
 
 def read_manifest(folder: Path) -> Manifest:

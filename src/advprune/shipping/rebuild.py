@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from advprune.models import build
 from advprune.shipping.manifest import Architecture
-from advprune.structure import SelectedLinear
+from advprune.structure import GraphNetwork, SelectedLinear
+from advprune.structure.program import Program
 from advprune.structure.resize import replace_tensor
 
 
@@ -35,6 +36,27 @@ def rebuild(architecture: Architecture, tensors: Mapping[str, Tensor]) -> nn.Mod
     model.load_state_dict(tensors, assign=True)
     model.architecture = architecture.plain()  # type: ignore[assignment]  # torch: tensors only
     return model.eval()
+
+
+def from_graph(text: bytes, tensors: Mapping[str, Tensor], name: str) -> GraphNetwork:
+    """Build a network from its stored graph.
+
+    Args:
+        text: JSON of the graph.
+        tensors: The saved tensors by name; those that are others' too are not among them.
+        name: Of the file, for complaints.
+
+    Raises:
+        ValueError: If it is no graph over known operators, or the tensors are not its own.
+    """
+    try:
+        program = Program.model_validate_json(text)
+        shared = {
+            key: tensors[held.same_as] for key, held in program.tensors.items() if held.same_as
+        }
+        return GraphNetwork(program, {**tensors, **shared}).eval()
+    except (ValueError, KeyError, IndexError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{name} is no graph that fits the saved tensors: {error}") from error
 
 
 def _select(model: nn.Module, name: str, index: list[int]) -> None:
