@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
 
 from advprune import data, models, pruning, report, shipping, training
 from advprune.data import Splits
@@ -44,6 +44,23 @@ def run_recipe(
             attacks from are not as the recipe says; before any training.
     """
     out, console = Path(out), console or Console()
+    splits, dense, trained = train_recipe(recipe, out, resume=resume, console=console)
+    result = _judged(recipe, out, splits, dense, trained)
+    write_json(out / "result.json", result)
+    page = report.write(out)
+    console.print(_table(result))
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+    return page
+
+
+def train_recipe(
+    recipe: Recipe, out: Path, *, resume: bool, console: Console
+) -> tuple[Splits, nn.Module, Trained]:
+    """The first half of `run_recipe`: all that happens before the test images are looked at.
+
+    Returns:
+        The data, the network as it was before training, and what training left.
+    """
     _check_folder(recipe, out, resume)
     splits = data.load(
         recipe.data.name,
@@ -69,12 +86,18 @@ def run_recipe(
         console=console,
     )
     console.print(_gap(trained), highlight=False, soft_wrap=True)
-    result = _judged(recipe, out, splits, model, trained)
-    write_json(out / "result.json", result)
-    page = report.write(out)
-    console.print(_table(result))
-    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
-    return page
+    return splits, model, trained
+
+
+def shipped(trained: Trained, images: Tensor) -> nn.Module:
+    """The plain network that training leads to, in eval mode.
+
+    Args:
+        trained: What training left.
+        images: Real ones, (batch, channels, height, width), on which a gated one proves its cut.
+    """
+    model = trained.model.cpu().eval()
+    return pruning.slim(model, images) if isinstance(model, GatedModel) else model
 
 
 def _check_folder(recipe: Recipe, out: Path, resume: bool) -> None:
@@ -136,11 +159,10 @@ def _judged(
     recipe: Recipe, out: Path, splits: Splits, dense: nn.Module, trained: Trained
 ) -> Figures:
     """Everything in ``result.json``, each stage kept in ``stages/`` as soon as it is done."""
-    model = trained.model.cpu()
-    gated = model if isinstance(model, GatedModel) else trained.gated
+    gated = trained.model if isinstance(trained.model, GatedModel) else trained.gated
     images = figures.example(splits.validation)
-    after = pruning.slim(gated, images) if gated is not None and model is gated else model
-    judged = {"after": after.eval()}
+    after = shipped(trained, images)
+    judged = {"after": after}
     if gated is not None:
         judged = {"before": gated.cpu().eval(), **judged}
     result: Figures = {

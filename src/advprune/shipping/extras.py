@@ -15,6 +15,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "openvino": "openvino",
+    "optuna": "sweep",
 }
 """Which extra of advprune brings a package."""
 
