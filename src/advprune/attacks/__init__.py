@@ -11,6 +11,7 @@ from advprune.attacks.fab import FAB
 from advprune.attacks.fgsm import FGSM
 from advprune.attacks.losses import LOSSES, Loss
 from advprune.attacks.pgd import PGD
+from advprune.attacks.random_noise import RandomNoise
 from advprune.attacks.spsa import SPSA
 from advprune.attacks.square import Square
 from advprune.attacks.substitute import Substitute, imitate
@@ -34,6 +35,7 @@ __all__ = [
     "Distortion",
     "Found",
     "Loss",
+    "RandomNoise",
     "Square",
     "Substitute",
     "TargetedAPGD",

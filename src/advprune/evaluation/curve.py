@@ -95,7 +95,7 @@ def _findings(norm: str, accuracies: dict[float, float], y: Tensor) -> list[Find
     chance = torch.bincount(y).max().item() / len(y)
     limits = {0.5: chance, 1.0: 0.0} if norm == "linf" else {}
     return [
-        Finding(f"accuracy at eps {eps:g}", accuracies[eps], limit, MASKED)
+        Finding(f"accuracy at eps {eps:g}", accuracies[eps], limit, MASKED, "alarm")
         for eps, limit in limits.items()
         if accuracies.get(eps, 0.0) > limit
     ]

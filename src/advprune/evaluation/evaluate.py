@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from advprune.choices import choose
 from advprune.data import Data
 from advprune.evaluation.attempt import Attempt, Target, attempt
-from advprune.evaluation.checks import check_attacks, check_losses, check_model
+from advprune.evaluation.checks import (
+    check_attacks,
+    check_losses,
+    check_model,
+    check_radii,
+    check_restarts,
+)
 from advprune.evaluation.environment import environment
 from advprune.evaluation.result import AttackFigure, Result, interval
 from advprune.evaluation.sample import gather, model_hash
@@ -68,8 +74,10 @@ def evaluate(
         right = target.right(sample.x, target.rows())
         attempts, survivors = _run(target, trials, networks, right)
         warnings = list(check_model(model, *target.first_batch()))
+        warnings += check_radii(model, *target.first_batch(), threat)
+        warnings += check_restarts(target, threat, survivors)
     broken = {name: right & ~made.right_in(right) for name, made in attempts.items()}
-    warnings += check_attacks(trials, broken)
+    warnings += check_attacks(trials, broken, right)
     resisted = {name: made for name, made in attempts.items() if made.right.any()}
     warnings += check_losses(trials, {name: made.loss_per_step for name, made in resisted.items()})
     examples = len(sample)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console, Group
@@ -12,6 +12,8 @@ from scipy.special import betaincinv  # type: ignore[import-untyped]
 from torch import Tensor
 
 from advprune.files import write_text
+
+Level = Literal["note", "warning", "alarm"]
 
 SCHEMA = 1
 """Version of the JSON that `Result.to_dict` gives."""
@@ -60,12 +62,15 @@ class Finding:
         figure: What was measured.
         threshold: What it exceeds.
         text: What it means and what to do.
+        level: "note" to be known, "warning" to be looked into, "alarm" where the figures are not to
+            be believed before it is cleared.
     """
 
     name: str
     figure: float
     threshold: float
     text: str
+    level: Level = "warning"
 
     def __str__(self) -> str:
         return f"{self.name}: {self.figure:.4g} exceeds {self.threshold:.4g}. {self.text}"
@@ -140,7 +145,7 @@ class Result:
 
     def __rich__(self) -> Group:
         """The table that a terminal shows."""
-        return Group(self._table(), *(f"warning  {finding}" for finding in self.warnings))
+        return Group(self._table(), *(f"{finding.level}  {finding}" for finding in self.warnings))
 
     def _table(self) -> Table:
         threat = f"{self.threat['norm']} eps {self.threat['eps']:.4g}"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from advprune.attacks import FGSM, PGD, Attack
+from advprune.attacks import FGSM, PGD, Attack, RandomNoise, Square
 from advprune.threat import ThreatModel
 
 
@@ -17,23 +17,25 @@ class Trial:
         alone: Whether it meets every example, so that the accuracy it leaves is its own. If not,
             it meets the survivors of the trials before it.
         kind: "iterated" or "single-step", with the model's own gradients; "transfer", with those
-            of another.
+            of another; "black-box", by queries; "noise", by chance.
     """
 
     attack: Attack
     alone: bool
-    kind: Literal["iterated", "single-step", "transfer"] = "iterated"
+    kind: Literal["iterated", "single-step", "transfer", "black-box", "noise"] = "iterated"
 
 
 Suite = Callable[[ThreatModel], dict[str, Trial]]
 
 
 def quick(threat: ThreatModel) -> dict[str, Trial]:
-    """PGD-20 twice with cross-entropy and once with the margin, FGSM: seconds."""
+    """PGD-20 twice with cross-entropy, once with the margin; FGSM, noise, short Square: seconds."""
     return {
         "pgd": Trial(PGD(threat, steps=20, restarts=2), alone=True),
         "pgd_margin": Trial(PGD(threat, steps=20, loss="margin"), alone=False),
         "fgsm": Trial(FGSM(threat), alone=True, kind="single-step"),
+        "noise": Trial(RandomNoise(threat, draws=10), alone=False, kind="noise"),
+        "square": Trial(Square(threat, queries=200), alone=False, kind="black-box"),
     }
 
 
