@@ -218,4 +218,4 @@ def test_no_batch_that_re_estimates_batch_norm_holds_a_single_image(
 
 def test_gates_start_as_their_options_say(make_run: MakeRun, make_settings: MakeSettings) -> None:
     run = replace(make_run(make_settings(GATED)), gates=GateSettings(options={"start": 2.0}))
-    assert run.gated.means().tolist() == pytest.approx([0.680] * 6, abs=1e-3)
+    assert run.gated.scores().tolist() == pytest.approx([0.680] * 6, abs=1e-3)

@@ -2,21 +2,29 @@
 
 from advprune.gates.base import Gate
 from advprune.gates.beta_bernoulli import BetaBernoulli
+from advprune.gates.bottleneck import Bottleneck
 from advprune.gates.current import CurrentNetwork
 from advprune.gates.fixed import Fixed
 from advprune.gates.gated import GatedModel
+from advprune.gates.hard_concrete import HardConcrete
+from advprune.gates.log_normal import LogNormal
 from advprune.gates.paired import paired
 from advprune.gates.placing import FAMILIES, gate, maker
 from advprune.gates.removal import kept_units, remove, restore, shape_state
 from advprune.gates.settling import settle
+from advprune.gates.variational_dropout import VariationalDropout
 
 __all__ = [
     "FAMILIES",
     "BetaBernoulli",
+    "Bottleneck",
     "CurrentNetwork",
     "Fixed",
     "Gate",
     "GatedModel",
+    "HardConcrete",
+    "LogNormal",
+    "VariationalDropout",
     "gate",
     "kept_units",
     "maker",

@@ -49,4 +49,12 @@ class Gate(nn.Module, ABC):
     def expected(self) -> Tensor:
         """Returns the value that stands for each gate in evaluation, (units,): 0 where inactive."""
         mean = self.mean()
-        return torch.where(mean > ACTIVE_ABOVE, mean, torch.zeros_like(mean))
+        return torch.where(self.score() > ACTIVE_ABOVE, mean, torch.zeros_like(mean))
+
+    def score(self) -> Tensor:
+        """Returns how far each unit is from being cut, (units,): the keep rule of the family.
+
+        It is above 0, and above `ACTIVE_ABOVE` where the unit is active; its logarithm is what
+        optimisers move at a bounded speed. The mean, unless a family says otherwise.
+        """
+        return self.mean()

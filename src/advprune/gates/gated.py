@@ -124,12 +124,12 @@ class GatedModel(nn.Module):
         group never loses its last unit.
         """
         active = torch.cat([gate.active() for gate in self._gates()]).cpu()
-        return living(self.structure, active, self.means())
+        return living(self.structure, active, self.scores())
 
     @torch.no_grad()
-    def means(self) -> Tensor:
-        """Returns the mean of every gate's distribution, (all units,), on the CPU."""
-        return torch.cat([gate.mean() for gate in self._gates()]).cpu()
+    def scores(self) -> Tensor:
+        """Returns how far each unit is from being cut, (all units,), on the CPU."""
+        return torch.cat([gate.score() for gate in self._gates()]).cpu()
 
     def kl(self, weight: Tensor | None = None) -> Tensor:
         """Returns the KL divergence of all gates, 0-dim.

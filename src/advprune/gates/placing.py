@@ -11,13 +11,24 @@ from torch import Tensor, nn
 from advprune.choices import check_arguments, choose
 from advprune.gates.base import Gate
 from advprune.gates.beta_bernoulli import BetaBernoulli
+from advprune.gates.bottleneck import Bottleneck
 from advprune.gates.fixed import Fixed
 from advprune.gates.gated import GatedModel, drop_gates, living
+from advprune.gates.hard_concrete import HardConcrete
+from advprune.gates.log_normal import LogNormal
+from advprune.gates.variational_dropout import VariationalDropout
 from advprune.models.modes import evaluating
 from advprune.structure import CutNetwork, UnsupportedModelError, trace
 from advprune.structure.parity import mismatch
 
-FAMILIES: dict[str, Callable[..., Gate]] = {"beta_bernoulli": BetaBernoulli, "fixed": Fixed}
+FAMILIES: dict[str, Callable[..., Gate]] = {
+    "beta_bernoulli": BetaBernoulli,
+    "log_normal": LogNormal,
+    "bottleneck": Bottleneck,
+    "variational_dropout": VariationalDropout,
+    "hard_concrete": HardConcrete,
+    "fixed": Fixed,
+}
 
 
 def maker(family: str, options: Mapping[str, Any]) -> Callable[[int], Gate]:

@@ -12,8 +12,8 @@ from advprune.structure import Structure
 def settle(gated: GatedModel, budget: float) -> None:
     """Closes and opens gates so that the multiply-accumulates come up to a budget, not over it.
 
-    Living units with the smallest mean gates go first while the network is too large; then
-    whatever still fits comes back, largest gates first.
+    Living units with the smallest scores go first while the network is too large; then
+    whatever still fits comes back, largest scores first.
 
     Args:
         gated: the model, changed in place.
@@ -22,7 +22,7 @@ def settle(gated: GatedModel, budget: float) -> None:
     Raises:
         ValueError: one unit a group is already more than the budget.
     """
-    structure, score = gated.structure, gated.means()
+    structure, score = gated.structure, gated.scores()
     closed = torch.zeros(structure.units, dtype=torch.bool)
     least = living(structure, closed, score)
     if structure.macs(least) > budget:

@@ -53,14 +53,14 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
 
 def _rounded(gated: GatedModel, round_to: int) -> Tensor:
     """Keeps the best closed units too, where a group's width is no multiple."""
-    keep, means = gated.keep(), gated.means()
+    keep, scores = gated.keep(), gated.scores()
     made = torch.cat([layer.outputs for layer in gated.structure.layers.values()])
     for group in gated.structure.groups.values():
         if group.start not in made:  # a layer's own inputs are no width
             continue
         kept = keep[group.span].clone()
         missing = min(-int(kept.sum()) % round_to, int((~kept).sum()))
-        order = means[group.span].masked_fill(kept, -torch.inf).argsort(descending=True)
+        order = scores[group.span].masked_fill(kept, -torch.inf).argsort(descending=True)
         keep[group.start + order[:missing]] = True
     return keep
 

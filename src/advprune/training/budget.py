@@ -23,7 +23,7 @@ _DRAIN = 10.0
 _LIMIT = 8.0
 _NOTHING = 1e-6  # a cost of 0 has no logarithm
 _SAFE = 0.05
-"""A gate whose mean is larger is far from death; one between this and its death is on its way."""
+"""A gate whose score is larger is far from death; one between this and its death is on its way."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,18 +39,18 @@ class Controller:
     multiplier: float = 1.0
 
 
-def foreseen_macs(structure: Structure, means: Tensor) -> float:
+def foreseen_macs(structure: Structure, scores: Tensor) -> float:
     """Multiply-accumulates where a unit on its way to death counts the less the further it is.
 
-    A unit counts ``log(m / d) / log(s / d)``, clamped to [0, 1], where m is its gate's mean, d the
-    mean at which it dies and s = 0.05. Optimisers move a gate's logarithm at a bounded speed, so
+    A unit counts ``log(m / d) / log(s / d)``, clamped to [0, 1], where m is its gate's score, d the
+    score at which it dies and s = 0.05. Optimisers move a score's logarithm at a bounded speed, so
     this is a forecast some dozens of steps long.
 
     Args:
         structure: Of the gated network.
-        means: (all units,) means of the gates.
+        scores: (all units,) scores of the gates.
     """
-    share = torch.log(means.clamp_min(1e-12) / ACTIVE_ABOVE) / math.log(_SAFE / ACTIVE_ABOVE)
+    share = torch.log(scores.clamp_min(1e-12) / ACTIVE_ABOVE) / math.log(_SAFE / ACTIVE_ABOVE)
     alive = torch.cat([share.clamp(0, 1), share.new_ones(1)])
     return sum(
         layer.pair_macs

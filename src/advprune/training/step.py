@@ -111,7 +111,7 @@ def _hold_budget(run: Run, state: State) -> None:
         return
     state.controller = budget.update(
         state.controller,
-        budget.foreseen_macs(gated.structure, gated.means().detach()) / run.unpruned_macs,
+        budget.foreseen_macs(gated.structure, gated.scores()) / run.unpruned_macs,
         phase.budget,
         progress=state.progress(run) / phase.epochs,
         elapsed=_BUDGET_EVERY / (phase.epochs * run.steps_per_epoch),
