@@ -175,6 +175,7 @@ def _judged(
         "environment": environment(),
         "training": {
             "seconds": trained.seconds,
+            "cpu_seconds": trained.cpu_seconds,
             "validation_best": trained.best,
             "validation_last": trained.last,
         },

@@ -31,6 +31,7 @@ class Trained:
         last: The same of the network after the last step: how far the best one stands above it
             says how much was gained by choosing.
         seconds: Spent on training and validation.
+        cpu_seconds: Processor seconds of the same, over all threads.
     """
 
     model: nn.Module
@@ -38,6 +39,7 @@ class Trained:
     best: float
     last: float
     seconds: float
+    cpu_seconds: float
 
 
 def train(
@@ -157,4 +159,5 @@ def _trained(run: Run, state: State) -> Trained:
         best=state.best.robust,
         last=state.latest,
         seconds=state.clock.run,
+        cpu_seconds=state.clock.cpu,
     )

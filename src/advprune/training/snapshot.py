@@ -93,7 +93,7 @@ def _json(run: Run, state: State) -> Json:
         "best": None if state.best is None else dataclasses.asdict(state.best),
         "latest": state.latest,
         "size": None if state.size is None else dataclasses.asdict(state.size),
-        "seconds": {"epoch": state.clock.epoch, "run": state.clock.run},
+        "seconds": {"epoch": state.clock.epoch, "run": state.clock.run, "cpu": state.clock.cpu},
         "numerics": host.numerics(),
         "given": _given(run),
     }

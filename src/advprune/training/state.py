@@ -151,18 +151,31 @@ class Size:
     macs: int
 
 
+def _now() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
+
+
 @dataclass
 class Clock:
-    """Seconds of the epoch and of the run, over all the processes that it was spread over."""
+    """Time spent, over all the processes that the run was spread over.
+
+    Attributes:
+        epoch: Seconds of the epoch.
+        run: Seconds of the run.
+        cpu: Processor seconds of the run, over all threads: what other work on the machine leaves
+            alone.
+    """
 
     epoch: float = 0.0
     run: float = 0.0
-    _last: float = field(default_factory=time.monotonic)
+    cpu: float = 0.0
+    _last: tuple[float, float] = field(default_factory=_now)
 
     def tick(self) -> None:
         """Adds the time since the last tick."""
-        now = time.monotonic()
-        self.epoch, self.run = self.epoch + now - self._last, self.run + now - self._last
+        now = _now()
+        elapsed, used = (new - old for new, old in zip(now, self._last, strict=True))
+        self.epoch, self.run, self.cpu = self.epoch + elapsed, self.run + elapsed, self.cpu + used
         self._last = now
 
 
