@@ -24,7 +24,7 @@ class BitDepth(nn.Module):
         check_count("bits", bits)
         if bits > 8:
             raise ValueError(f"bits={bits}; allowed are 1 to 8")
-        self.steps = 2**bits - 1
+        self.steps: int = 2**bits - 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Squeezed images (batch, channels, height, width); the shape stays."""
