@@ -12,6 +12,8 @@ HEAD_DIM = DIM // HEADS
 class Attention(nn.Module):
     """Self-attention from one joint projection."""
 
+    heads = HEADS
+
     def __init__(self) -> None:
         super().__init__()
         self.qkv, self.proj = nn.Linear(DIM, 3 * DIM), nn.Linear(DIM, DIM)
@@ -27,6 +29,8 @@ class Attention(nn.Module):
 
 class SeparateAttention(nn.Module):
     """Self-attention from three projections, by torch's fused function."""
+
+    heads = HEADS
 
     def __init__(self) -> None:
         super().__init__()

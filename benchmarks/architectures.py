@@ -1,0 +1,180 @@
+"""What of each architecture of the test kit can be pruned, and how Torch-Pruning fares on it.
+
+    python benchmarks/architectures.py measure
+    .venv-bench/bin/python benchmarks/architectures.py rival
+    python benchmarks/architectures.py page
+
+`measure` checks every network of tests/architectures and halves it by random gates, `rival` halves
+it by Torch-Pruning, both in double precision and on the same weights; `page` writes what they found
+into docs/architectures.md. The networks are small, so the times say what an analysis takes, not
+what pruning gains.
+"""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from machine import machine
+from torch import Tensor, nn
+from torch_pruning_guard import Halved, halve
+
+from advprune.evaluation import check, cost, write_json
+from advprune.gates import GatedModel, gate
+from advprune.pruning import slim
+from advprune.structure import UnsupportedModelError
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # the kit is part of the tests
+
+RESULTS = ROOT / "benchmarks" / "results" / "architectures"
+PAGE = ROOT / "docs" / "architectures.md"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+CLASSES = 4
+OUTCOMES = ("exact", "refused", "whole", "broken", "wrong")
+
+
+@click.group()
+def main() -> None:
+    """Tries every architecture of the test kit."""
+
+
+@main.command()
+def measure() -> None:
+    """Checks and halves every architecture by advprune."""
+    _write("advprune", _halved_here, _share)
+
+
+@main.command()
+def rival() -> None:
+    """Halves every architecture by Torch-Pruning."""
+    _write("torch-pruning", lambda model, x: halve(model, x, CLASSES), lambda _model, _x: {})
+
+
+@main.command()
+def page() -> None:
+    """Writes the tables of docs/architectures.md."""
+    own, other = (json.loads((RESULTS / f"{name}.json").read_text()) for name in _FILES)
+    text = PAGE.read_text(encoding="utf-8")
+    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
+    PAGE.write_text(f"{head}{BEGIN}\n{_tables(own, other)}{END}{tail}", encoding="utf-8")
+
+
+_FILES = ("advprune", "torch-pruning")
+
+
+def _write(
+    name: str,
+    halved: Callable[[nn.Module, Tensor], Halved],
+    more: Callable[[nn.Module, Tensor], dict[str, Any]],
+) -> None:
+    from tests.architectures.kit import ARCHITECTURES
+
+    torch.set_num_threads(1)
+    rows = {}
+    for each in ARCHITECTURES.values():
+        start = time.process_time()
+        found = halved(each.model().double(), each.images().double())
+        seconds = time.process_time() - start
+        rows[each.name] = {**asdict(found), "seconds": seconds, **more(each.model(), each.images())}
+        click.echo(f"{each.name}: {found.outcome} {found.why}")
+    packages = ("torch-pruning",) if name == "torch-pruning" else ()
+    click.echo(write_json(RESULTS / f"{name}.json", {**machine(*packages), "rows": rows}))
+
+
+def _halved_here(model: nn.Module, x: Tensor) -> Halved:
+    before = cost(model, x).macs
+    try:
+        gated = gate(model, x, "fixed").eval()
+    except UnsupportedModelError as refusal:
+        return Halved("refused", 0.0, str(refusal))
+    _close_half(gated)
+    small = slim(gated, x)  # raises where it is not exact
+    return Halved("exact", 1 - cost(small, x).macs / before)
+
+
+def _close_half(gated: GatedModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for one in gated.gates.values():
+        closed = torch.zeros(one.units, dtype=torch.bool)
+        closed[torch.randperm(one.units, generator=generator)[: one.units // 2]] = True
+        one.close(closed)
+
+
+def _share(model: nn.Module, x: Tensor) -> dict[str, Any]:
+    found = check(model, x)
+    stays: dict[str, list[str]] = {}
+    for layer in found.layers:
+        if layer.blocked:
+            stays.setdefault(layer.blocked, []).append(layer.name)
+    return {
+        "groups": len(found.groups),
+        "layers": len(found.layers),
+        "stays": stays,
+        "parameters_to_go": found.parameters_to_go / found.parameters,
+        "macs_to_go": found.macs_to_go / found.macs,
+    }
+
+
+def _tables(own: dict[str, Any], other: dict[str, Any]) -> str:
+    own_rows, other_rows = own["rows"], other["rows"]
+    lines = [
+        "## What can be pruned",
+        "",
+        "| architecture | layers | groups | parameters % | MACs % | what stays, and why |",
+        "|---|---:|---:|---:|---:|---|",
+        *(_prunable(name, row) for name, row in own_rows.items()),
+        "",
+        "## Beside Torch-Pruning",
+        "",
+        f"advprune at {own['commit']}, Torch-Pruning {other['packages']['torch-pruning']}.",
+        "",
+        "| | " + " | ".join(OUTCOMES) + " | median s |",
+        "|---|" + "---:|" * (len(OUTCOMES) + 1),
+        _counted("advprune", own_rows),
+        _counted("Torch-Pruning", other_rows),
+        "",
+        "| architecture | advprune | MACs gone % | s | Torch-Pruning | MACs gone % | s | why |",
+        "|---|---|---:|---:|---|---:|---:|---|",
+        *(_beside(name, row, other_rows[name]) for name, row in own_rows.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _prunable(name: str, row: dict[str, Any]) -> str:
+    if row["outcome"] == "refused":
+        return f"| {name} | | | 0.0 | 0.0 | refused: {_cell(row['why'])} |"
+    stays = "; ".join(f"{', '.join(names)}: {why}" for why, names in row["stays"].items())
+    shares = f"{100 * row['parameters_to_go']:.1f} | {100 * row['macs_to_go']:.1f}"
+    return f"| {name} | {row['layers']} | {row['groups']} | {shares} | {_cell(stays)} |"
+
+
+def _counted(title: str, rows: dict[str, Any]) -> str:
+    counts = Counter(row["outcome"] for row in rows.values())
+    seconds = sorted(row["seconds"] for row in rows.values())[len(rows) // 2]
+    found = " | ".join(str(counts[outcome]) for outcome in OUTCOMES)
+    return f"| {title} | {found} | {seconds:.2f} |"
+
+
+def _beside(name: str, own: dict[str, Any], other: dict[str, Any]) -> str:
+    cells = (
+        f"{row['outcome']} | {100 * row['macs_gone']:.1f} | {row['seconds']:.2f}"
+        for row in (own, other)
+    )
+    return f"| {name} | {' | '.join(cells)} | {_cell(other['why'])} |"
+
+
+def _cell(text: str) -> str:
+    """One line, without the folders that a place in the code was found in."""
+    words = (word.rpartition("/")[2] if word.count("/") > 1 else word for word in text.split())
+    return " ".join(words).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()
