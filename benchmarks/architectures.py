@@ -25,7 +25,8 @@ from machine import machine
 from torch import Tensor, nn
 from torch_pruning_guard import Halved, halve
 
-from advprune.evaluation import check, cost, write_json
+from advprune.evaluation import Check, cost, write_json
+from advprune.evaluation.prunable import examine
 from advprune.gates import GatedModel, gate
 from advprune.pruning import slim
 from advprune.structure import UnsupportedModelError
@@ -48,13 +49,13 @@ def main() -> None:
 @main.command()
 def measure() -> None:
     """Checks and halves every architecture by advprune."""
-    _write("advprune", _halved_here, _share)
+    _write("advprune", _halved_here)
 
 
 @main.command()
 def rival() -> None:
     """Halves every architecture by Torch-Pruning."""
-    _write("torch-pruning", lambda model, x: halve(model, x, CLASSES), lambda _model, _x: {})
+    _write("torch-pruning", lambda model, x: (halve(model, x, CLASSES), {}), "torch-pruning")
 
 
 @main.command()
@@ -67,36 +68,34 @@ def page() -> None:
 
 
 _FILES = ("advprune", "torch-pruning")
+Found = tuple[Halved, dict[str, Any]]
 
 
-def _write(
-    name: str,
-    halved: Callable[[nn.Module, Tensor], Halved],
-    more: Callable[[nn.Module, Tensor], dict[str, Any]],
-) -> None:
+def _write(name: str, halved: Callable[[nn.Module, Tensor], Found], *packages: str) -> None:
     from tests.architectures.kit import ARCHITECTURES
 
     torch.set_num_threads(1)
     rows = {}
     for each in ARCHITECTURES.values():
+        model, x = each.model().double(), each.images().double()
         start = time.process_time()
-        found = halved(each.model().double(), each.images().double())
+        found, more = halved(model, x)
         seconds = time.process_time() - start
-        rows[each.name] = {**asdict(found), "seconds": seconds, **more(each.model(), each.images())}
+        rows[each.name] = {**asdict(found), "seconds": seconds, **more}
         click.echo(f"{each.name}: {found.outcome} {found.why}")
-    packages = ("torch-pruning",) if name == "torch-pruning" else ()
     click.echo(write_json(RESULTS / f"{name}.json", {**machine(*packages), "rows": rows}))
 
 
-def _halved_here(model: nn.Module, x: Tensor) -> Halved:
-    before = cost(model, x).macs
+def _halved_here(model: nn.Module, x: Tensor) -> Found:
+    size = cost(model, x)
     try:
         gated = gate(model, x, "fixed").eval()
     except UnsupportedModelError as refusal:
-        return Halved("refused", 0.0, str(refusal))
+        return Halved("refused", 0.0, str(refusal)), {}
+    more = _share(examine(gated, size))
     _close_half(gated)
     small = slim(gated, x)  # raises where it is not exact
-    return Halved("exact", 1 - cost(small, x).macs / before)
+    return Halved("exact", 1 - cost(small, x).macs / size.macs), more
 
 
 def _close_half(gated: GatedModel) -> None:
@@ -107,8 +106,7 @@ def _close_half(gated: GatedModel) -> None:
         one.close(closed)
 
 
-def _share(model: nn.Module, x: Tensor) -> dict[str, Any]:
-    found = check(model, x)
+def _share(found: Check) -> dict[str, Any]:
     stays: dict[str, list[str]] = {}
     for layer in found.layers:
         if layer.blocked:
@@ -133,7 +131,7 @@ def _tables(own: dict[str, Any], other: dict[str, Any]) -> str:
         "",
         "## Beside Torch-Pruning",
         "",
-        f"advprune at {own['commit']}, Torch-Pruning {other['packages']['torch-pruning']}.",
+        _made_by(own, other),
         "",
         "| | " + " | ".join(OUTCOMES) + " | median s |",
         "|---|" + "---:|" * (len(OUTCOMES) + 1),
@@ -145,6 +143,12 @@ def _tables(own: dict[str, Any], other: dict[str, Any]) -> str:
         *(_beside(name, row, other_rows[name]) for name, row in own_rows.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _made_by(own: dict[str, Any], other: dict[str, Any]) -> str:
+    rival = f"Torch-Pruning {other['packages']['torch-pruning']}"
+    seconds = "one thread; seconds of the processor, on a machine that did other work beside it"
+    return f"advprune at {own['commit']}, {rival}; {own['processor']}, {seconds}."
 
 
 def _prunable(name: str, row: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Halving a model by Torch-Pruning, with a guard: does it still compute what it should?
 
-What it cuts from the inputs of a layer is set to zero in a copy of the whole model: the masked
-model. The cut model is exact where it equals the masked one, in double precision.
+What it cuts from the inputs of a layer is multiplied by zero there in a copy of the whole model:
+the masked model. The cut model is exact where it equals the masked one, in double precision.
 """
 
 import copy
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from advprune.evaluation import cost
 
 TOLERANCE = 1e-8
-_READERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
 
 
 @dataclass(frozen=True)
@@ -64,16 +63,13 @@ def halve(model: nn.Module, x: Tensor, classes: int) -> Halved:
 
 def _cut(model: nn.Module, masked: nn.Module, x: Tensor, classes: int) -> None:
     names = {module: name for name, module in model.named_modules()}
-    alive: dict[str, list[int]] = {}
+    masks = {name: _mask(module) for name, module in masked.named_modules() if _reads(module)}
     for group in _groups(model, x, classes):
         for dependency, indices in group:
             module = dependency.target.module
-            if isinstance(module, _READERS) and dependency.handler.__name__ == "prune_in_channels":
-                name = names[module]
-                left = alive.setdefault(name, list(range(_inputs(masked.get_submodule(name)))))
-                cut = {left[index] for index in indices}
-                _mask(masked.get_submodule(name), sorted(cut))
-                alive[name] = [index for index in left if index not in cut]
+            if _reads(module) and dependency.handler.__name__ == "prune_in_channels":
+                mask = masks[names[module]]
+                mask[mask.nonzero().flatten()[indices]] = 0
         group.prune()
 
 
@@ -109,22 +105,21 @@ def _heads(model: nn.Module) -> Iterator[tuple[nn.Module, int]]:
                 yield child, count
 
 
-def _inputs(module: nn.Module) -> int:
-    return int(getattr(module, "in_features", 0) or getattr(module, "in_channels", 0))
+def _reads(module: nn.Module) -> bool:
+    return isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d))
 
 
-@torch.no_grad()
-def _mask(module: nn.Module, indices: list[int]) -> None:
-    """Sets the weights to zero that read some of a layer's inputs."""
-    weight = module.get_parameter("weight")
-    groups = int(getattr(module, "groups", 1))
-    if getattr(module, "transposed", False):
-        weight[indices] = 0
-        return
-    per_group, rows = weight.shape[1], weight.shape[0] // groups
-    for index in indices:
-        group, column = divmod(index, per_group)
-        weight[group * rows : (group + 1) * rows, column] = 0
+def _mask(module: nn.Module) -> Tensor:
+    """Returns what multiplies each input of a layer from now on: ones, which may be set to zero."""
+    linear = isinstance(module, nn.Linear)
+    mask = torch.ones(int(getattr(module, "in_features" if linear else "in_channels")))
+
+    def multiply(_module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        x = inputs[0]
+        return x * mask.to(x).view(-1, *[1] * (0 if linear else x.dim() - 2))
+
+    module.register_forward_pre_hook(multiply)
+    return mask
 
 
 def _first_line(error: Exception) -> str:

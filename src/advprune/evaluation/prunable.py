@@ -1,5 +1,6 @@
 """What of a network could be pruned, what could not, and why."""
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from torch import Tensor, nn
 
-from advprune.evaluation.cost import cost
+from advprune.evaluation.cost import Cost, cost
 from advprune.gates import GatedModel, gate
 from advprune.structure import Layer, UnsupportedModelError
 
@@ -78,7 +79,7 @@ class Check:
         for layer in self.layers:
             if layer.blocked:
                 kept.setdefault(layer.blocked, []).append(layer.name)
-        notes = (f"{', '.join(names)}: stays, since {why}" for why, names in kept.items())
+        notes = (f"{', '.join(names)} stays: {why}" for why, names in kept.items())
         return Group(self._table(), *notes)
 
     def _table(self) -> Table:
@@ -116,9 +117,21 @@ def check(model: nn.Module, example_input: Tensor) -> Check:
         gated = gate(model, example_input, "fixed")
     except UnsupportedModelError as refusal:
         return Check((), {}, size.parameters, size.macs, 0, 0, str(refusal))
+    return examine(gated, size)
+
+
+def examine(gated: GatedModel, size: Cost) -> Check:
+    """Say it of a network that has gates of the family "fixed" already.
+
+    Args:
+        gated: The network; its gates are left as they are.
+        size: What the network without gates costs.
+    """
+    gates = copy.deepcopy(gated.gate_list)
     for one in gated.gates.values():
         one.close(torch.ones(one.units, dtype=torch.bool))
     keep = gated.keep()
+    gated.gate_list = gates
     kept = _kept_parameters(gated, keep)
     layers = tuple(
         _checked(gated, name, layer, kept, keep) for name, layer in gated.structure.layers.items()
@@ -136,16 +149,19 @@ def check(model: nn.Module, example_input: Tensor) -> Check:
 def _checked(
     gated: GatedModel, name: str, layer: Layer, kept: Mapping[str, int], keep: Tensor
 ) -> LayerCheck:
-    module = gated.model.get_submodule(name)
-    own = {f"{name}.{key}": value.numel() for key, value in module.named_parameters(recurse=False)}
+    modules = dict(gated.model.named_modules())
+    owner = name if name in modules else name.rpartition(".")[0]  # a weight read by a function
+    parameters = modules[owner].named_parameters(owner, recurse=False)
+    own = {key: value.numel() for key, value in parameters}
+    reasons: Mapping[str, str] = getattr(gated.structure, "blocked", {})
     group = _group(gated, layer)
     macs = _macs(layer, torch.ones_like(keep))
     return LayerCheck(
         name=name,
-        kind=type(module).__name__,
+        kind=type(modules[owner]).__name__,
         outputs=len(layer.outputs),
         group=group,
-        blocked="" if group else "its outputs meet the image or the logits, which stay",
+        blocked="" if group else reasons.get(name) or "its outputs meet what always stays",
         parameters=sum(own.values()),
         macs=macs,
         parameters_to_go=sum(own.values()) - sum(kept.get(key, 0) for key in own),
