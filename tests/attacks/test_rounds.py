@@ -1,16 +1,18 @@
 import torch
 
-from advprune.attacks.rounds import rivals, rounds
+from advprune.attacks.rounds import PAIRS, rivals, rounds
 
 
 def test_rounds_are_packed_as_images_leave() -> None:
-    left = [4, 4, 2, 2, 1]
-    seen: list[list[tuple[int, int]]] = []
-    for rows, numbers in rounds(lambda: torch.arange(left[len(seen)]), 6, 4):
-        seen.append(list(zip(rows.tolist(), numbers.tolist(), strict=True)))
-    assert [len(pairs) for pairs in seen] == [4, 4, 4, 4]
-    assert seen[2] == [(0, 2), (1, 2), (0, 3), (1, 3)]
-    assert {number for pairs in seen for _, number in pairs} == set(range(6))
+    left = [PAIRS, PAIRS // 2, PAIRS // 2, 1]
+    sizes: list[int] = []
+    met: list[list[int]] = []
+    for rows, numbers in rounds(lambda: torch.arange(left[len(sizes)]), 6, 4):
+        sizes.append(len(rows))
+        met.append(sorted(set(numbers.tolist())))
+        assert len(set(zip(rows.tolist(), numbers.tolist(), strict=True))) == len(rows)
+    assert sizes == [PAIRS, PAIRS, PAIRS, 1]
+    assert met == [[0], [1, 2], [3, 4], [5]]
 
 
 def test_no_round_is_made_without_images() -> None:

@@ -5,23 +5,24 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+PAIRS = 128
+"""Pairs of image and round that go together, where the batch itself is smaller."""
 
-def rounds(
-    left: Callable[[], Tensor], count: int, capacity: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+
+def rounds(left: Callable[[], Tensor], count: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Which image meets which round, several rounds at once where few images are left.
 
     Args:
         left: gives the rows of the batch that are still to be attacked, (rows,).
         count: number of rounds.
-        capacity: pairs that fit a batch; one round of all that are left always fits.
+        batch: images of the whole batch; as many pairs go together, and at least `PAIRS`.
 
     Yields:
         Row and round of each pair, two (pairs,).
     """
     done = 0
     while done < count and len(rows := left()):
-        taken = min(count - done, max(1, capacity // len(rows)))
+        taken = min(count - done, max(batch, PAIRS) // len(rows))
         numbers = torch.arange(done, done + taken, device=rows.device)
         yield rows.repeat(taken), numbers.repeat_interleave(len(rows))
         done += taken

@@ -12,7 +12,12 @@ import click
 @click.option("--path", help="Folder of the data, where the data set needs one.")
 @click.option("--norm", help="linf, l2 or l1.  [default: the model's own]")
 @click.option("--eps", help="Radius in pixels, such as 0.3 or 8/255.  [default: the model's own]")
-@click.option("--suite", default="quick", show_default=True, help="quick, paper or strong.")
+@click.option(
+    "--suite",
+    default="quick",
+    show_default=True,
+    help="quick, standard (AutoAttack), thorough, rand, paper or strong.",
+)
 @click.option("--source", "sources", multiple=True, help="Another model to transfer attacks from.")
 @click.option("--subset", type=int, metavar="N", help="Number of test images.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of noise and subset.")

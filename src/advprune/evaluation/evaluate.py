@@ -47,7 +47,8 @@ def evaluate(
         data: Images, an (images, labels) pair, a loader of such pairs, or a data set's name, whose
             test images are taken.
         threat: What the attacker may do.
-        suite: "quick" (seconds), "paper" (PGD-40 as published) or "strong" (PGD-40 with 10
+        suite: "quick" (seconds), "standard" (AutoAttack's), "thorough" (standard and more of each),
+            "rand" (for random models), "paper" (PGD-40 as published) or "strong" (PGD-40 with 10
             restarts, cross-entropy and margin).
         sources: Other networks whose attacked images are tried on the model as well, by name or
             in a sequence.

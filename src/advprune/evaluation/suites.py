@@ -4,7 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from advprune.attacks import FGSM, PGD, Attack, RandomNoise, Square
+from advprune.attacks import (
+    APGD,
+    EOT,
+    FGSM,
+    PGD,
+    Attack,
+    RandomNoise,
+    Square,
+    TargetedAPGD,
+    TargetedFAB,
+)
 from advprune.threat import ThreatModel
 
 
@@ -53,7 +63,58 @@ def strong(threat: ThreatModel) -> dict[str, Trial]:
     }
 
 
-SUITES: dict[str, Suite] = {"quick": quick, "paper": paper, "strong": strong}
+def standard(threat: ThreatModel) -> dict[str, Trial]:
+    """AutoAttack's standard version: Auto-PGD, targeted Auto-PGD, targeted FAB, Square.
+
+    An image enters an attack only if all before it left it right.
+
+    Source: Croce & Hein, "Reliable evaluation of adversarial robustness" (2020), section 6; for L1
+    "Mind the box" (2021), section 6.
+    """
+    sparse = threat.norm == "l1"
+    attacks: dict[str, Attack] = {
+        "apgd_ce": APGD(threat, steps=100, restarts=5 if sparse else 1),
+        "apgd_t": TargetedAPGD(threat, steps=100, targets=5 if sparse else 9),
+        "fab_t": TargetedFAB(threat, steps=100, targets=9, stop_when_fooled=True),
+    }
+    trials = {name: Trial(attack, alone=False) for name, attack in attacks.items()}
+    square = Square(threat, queries=5000)
+    return trials | {"square": Trial(square, alone=False, kind="black-box")}
+
+
+def rand(threat: ThreatModel) -> dict[str, Trial]:
+    """AutoAttack's version for random models: Auto-PGD on means of 20 draws, CE and DLR."""
+    return {
+        f"apgd_{short}": Trial(EOT(APGD(threat, steps=100, loss=loss), samples=20), alone=False)
+        for short, loss in (("ce", "cross_entropy"), ("dlr", "dlr"))
+    }
+
+
+def thorough(threat: ThreatModel) -> dict[str, Trial]:
+    """What the warnings of "standard" escalate to: more restarts, steps and queries after it.
+
+    With networks to transfer from, their images are tried as after any suite.
+    """
+    attacks: dict[str, Attack] = {
+        "apgd_ce_5": APGD(threat, steps=100, restarts=5),
+        "apgd_dlr_5": APGD(threat, steps=100, restarts=5, loss="dlr"),
+        "apgd_t_3": TargetedAPGD(threat, steps=100, restarts=3),
+        "fab_t_5": TargetedFAB(threat, steps=100, restarts=5, stop_when_fooled=True),
+        "pgd_1000": PGD(threat, steps=1000, step_size=threat.eps / 40, loss="margin"),
+    }
+    trials = {name: Trial(attack, alone=False) for name, attack in attacks.items()}
+    square = Trial(Square(threat, queries=10_000, restarts=2), alone=False, kind="black-box")
+    return standard(threat) | trials | {"square_20000": square}
+
+
+SUITES: dict[str, Suite] = {
+    "quick": quick,
+    "paper": paper,
+    "strong": strong,
+    "standard": standard,
+    "rand": rand,
+    "thorough": thorough,
+}
 
 
 def paper_attack(threat: ThreatModel) -> PGD:
