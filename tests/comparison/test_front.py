@@ -17,6 +17,7 @@ def test_a_point_as_robust_but_larger_is_beaten() -> None:
 
 
 def test_the_picture_names_every_point() -> None:
-    svg = picture(POINTS, dict.fromkeys(POINTS, (0.5, 0.0)))
+    svg = picture(POINTS, dict.fromkeys(POINTS, (0.5, 0.0)), "right, %")
     assert svg.startswith("<svg")
     assert all(f">{name}<" in svg for name in POINTS)
+    assert "mathdefault" not in svg

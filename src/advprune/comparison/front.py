@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from advprune.report.pictures import LINES, svg
 
@@ -25,12 +26,15 @@ def on_front(points: Mapping[str, Point]) -> set[str]:
     }
 
 
-def picture(points: Mapping[str, Point], spreads: Mapping[str, tuple[float, float]]) -> str:
+def picture(
+    points: Mapping[str, Point], spreads: Mapping[str, tuple[float, float]], label: str
+) -> str:
     """Robust accuracy against MACs as SVG, the front joined and in colour.
 
     Args:
         points: By name, accuracies in percent.
         spreads: The standard deviation of both, 0 where there is none.
+        label: What the accuracy is.
     """
     front = on_front(points)
 
@@ -44,8 +48,11 @@ def picture(points: Mapping[str, Point], spreads: Mapping[str, tuple[float, floa
         steps = sorted(points[name][::-1] for name in front)
         axes.step(*zip(*steps, strict=True), where="post", color=LINES[0], alpha=0.5)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("multiply-accumulates an image")
-        axes.set_ylabel("worst case, % right")
+        axes.set_ylabel(label)
         axes.margins(x=0.15, y=0.15)
 
     return svg(draw, "robust accuracy against multiply-accumulates")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from advprune.comparison import front
 from advprune.files import write_text
 from advprune.report.pictures import LINES, svg
+from advprune.report.tables import plain
 from advprune.shipping.extras import need
 
 
@@ -35,19 +36,28 @@ def write(study: Any, out: Path) -> Path:
         trials=len(done),
         keys=sorted({key for trial in best for key in trial.params}),
         best=best,
-        front=Markup(front.picture(points, dict.fromkeys(points, (0.0, 0.0))) if points else ""),  # noqa: S704  the pictures escape their own text
+        plain=plain,
+        front=Markup(_front(points)),  # noqa: S704  the pictures escape their own text
         importances=Markup(_importances(study, len(done))),  # noqa: S704
     )
     return write_text(out / "sweep.html", page)
+
+
+def _front(points: Mapping[str, front.Point]) -> str:
+    spreads = dict.fromkeys(points, (0.0, 0.0))
+    return front.picture(points, spreads, "robust on validation, %") if points else ""
 
 
 def _importances(study: Any, trials: int) -> str:
     """How much of each objective's variance each setting explains (fANOVA), as bars."""
     if trials < 4:  # too few for a forest to say anything
         return ""
-    get = need("optuna.importance").get_param_importances
+    optuna = need("optuna")
+    forest = optuna.importance.FanovaImportanceEvaluator(seed=0)
     both = {
-        title: get(study, target=lambda trial, at=at: trial.values[at])
+        title: optuna.importance.get_param_importances(
+            study, evaluator=forest, target=lambda trial, at=at: trial.values[at]
+        )
         for at, title in enumerate(("robust accuracy", "MACs"))
     }
     return _bars(both)

@@ -13,17 +13,18 @@ from advprune.comparison import front
 from advprune.comparison.table import COLUMNS, Column, Row
 from advprune.files import write_text
 
+MAIN = ("clean", "robust", "macs", "latency")
 FRONT = "★"
 """Marks a row on the Pareto front of robust accuracy against MACs."""
 
 
 def terminal(rows: Sequence[Row]) -> Table:
-    """The table that a terminal shows: the columns that any row has a figure of."""
+    """The main columns, as many as a terminal of 80 characters holds; the files have them all."""
     table = Table(caption=f"mean ± std over seeds; {FRONT} on the front of worst case against MACs")
-    table.add_column("recipe")
-    shown = _shown(rows)
+    table.add_column("recipe", overflow="fold")
+    shown = [column for column in _shown(rows) if column.key in MAIN]
     for column in shown:
-        table.add_column(column.title, justify="right")
+        table.add_column(column.title, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(_named(row), *_texts(row, shown))
     return table
@@ -79,7 +80,7 @@ def _page(rows: Sequence[Row]) -> str:
     return environment.get_template("comparison.html").render(
         titles=[column.title for column in shown],
         rows=[(_named(row), _texts(row, shown)) for row in rows],
-        picture=Markup(front.picture(points, spreads) if points else ""),  # noqa: S704  the picture escapes its own text
+        picture=Markup(front.picture(points, spreads, "worst case, % right") if points else ""),  # noqa: S704  the picture escapes its own text
         star=FRONT,
     )
 
