@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from advprune.evaluation import Check, Cost, Result, check, cost, curve, evaluate
     from advprune.gates import GatedModel, gate
     from advprune.pruning import SlimError, slim
+    from advprune.recipes.shrinking import shrink
     from advprune.shipping import Export, export, load, save
     from advprune.structure import UnsupportedOperatorError, recalibrate
     from advprune.threat import ThreatModel
@@ -40,6 +41,7 @@ _HOMES = {
     "load": "shipping",
     "recalibrate": "structure",
     "save": "shipping",
+    "shrink": "recipes.shrinking",
     "slim": "pruning",
     "vulnerability": "vulnerability",
     "vulnerability_over": "vulnerability",
@@ -71,6 +73,7 @@ __all__ = [
     "recipes",
     "report",
     "save",
+    "shrink",
     "slim",
     "vulnerability",
     "vulnerability_over",

@@ -22,19 +22,32 @@ def settle(gated: GatedModel, budget: float) -> None:
     Raises:
         ValueError: one unit a group is already more than the budget.
     """
-    structure, score = gated.structure, gated.scores()
+    keep = within(gated.structure, gated.keep(), gated.scores(), budget)
+    for name, kept in gated.structure.split(keep).items():
+        gate = gated.gates[name]
+        gate.close(~kept)
+        gate.revive(kept & ~gate.active().cpu())
+
+
+def within(structure: Structure, keep: Tensor, score: Tensor, budget: float) -> Tensor:
+    """Returns which units stay, (units,) bool, so that the network costs up to the budget.
+
+    Args:
+        structure: groups and layers.
+        keep: (units,) bool, what stays where the budget leaves it.
+        score: (units,), what a unit is worth; the least go first, the largest come back first.
+        budget: multiply-accumulates of one example, at most.
+
+    Raises:
+        ValueError: one unit a group is already more than the budget.
+    """
     closed = torch.zeros(structure.units, dtype=torch.bool)
     least = living(structure, closed, score)
     if structure.macs(least) > budget:
         raise ValueError(
             f"a budget of {budget:.0f} MACs: one unit a group takes {structure.macs(least)} already"
         )
-    keep = _trimmed(structure, gated.keep(), least, score, budget)
-    keep = _filled(structure, keep, score, budget)
-    for name, kept in structure.split(keep).items():
-        gate = gated.gates[name]
-        gate.close(~kept)
-        gate.revive(kept & ~gate.active().cpu())
+    return _filled(structure, _trimmed(structure, keep, least, score, budget), score, budget)
 
 
 def _trimmed(

@@ -1,7 +1,7 @@
 """The main job: from a recipe to a small robust model and its report."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,7 @@ def run_recipe(
     """
     out, console = Path(out), console or Console()
     splits, dense, trained = train_recipe(recipe, out, resume=resume, console=console)
-    result = _judged(recipe, out, splits, dense, trained)
-    write_json(out / "result.json", result)
-    page = report.write(out)
-    console.print(_table(result))
-    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
-    return page
+    return reported(out, _judged(recipe, out, splits, dense, trained), console)
 
 
 def train_recipe(
@@ -98,6 +93,15 @@ def shipped(trained: Trained, images: Tensor) -> nn.Module:
     """
     model = trained.model.cpu().eval()
     return pruning.slim(model, images) if isinstance(model, GatedModel) else model
+
+
+def reported(out: Path, result: Figures, console: Console) -> Path:
+    """Writes the figures and their page, shows the table; returns the page's path."""
+    write_json(out / "result.json", result)
+    page = report.write(out)
+    console.print(_table(result))
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+    return page
 
 
 def _check_folder(recipe: Recipe, out: Path, resume: bool) -> None:
@@ -165,6 +169,32 @@ def _judged(
     judged = {"after": after}
     if gated is not None:
         judged = {"before": gated.cpu().eval(), **judged}
+    plain = {key: dense if key == "before" else network for key, network in judged.items()}
+    result = judge(recipe, out, splits, judged, plain, trained)
+    if gated is not None:
+        result["before"]["widths"] = figures.uncut(gated)
+        result["after"]["widths"] = figures.widths(gated)
+    return result
+
+
+def judge(
+    recipe: Recipe,
+    out: Path,
+    splits: Splits,
+    judged: Mapping[str, nn.Module],
+    plain: Mapping[str, nn.Module],
+    trained: Trained,
+) -> Figures:
+    """Attacks and measures networks on the test images, and saves the one called ``after``.
+
+    Args:
+        recipe: Threat, evaluation and seed.
+        out: The run's folder.
+        splits: The data.
+        judged: The networks whose answers are judged, by their key in ``result.json``.
+        plain: Plain networks of the same keys, whose size and speed are measured.
+        trained: What training left.
+    """
     result: Figures = {
         "schema": 1,
         "recipe": recipe.name,
@@ -180,14 +210,11 @@ def _judged(
             "validation_last": trained.last,
         },
     }
-    plain = {key: dense if key == "before" else network for key, network in judged.items()}
+    images = figures.example(splits.validation)
     costs = _stage(out, "cost", lambda: figures.costs(plain, images))
     for key in judged:
         result[key] |= costs[key]
-    if gated is not None:
-        result["before"]["widths"] = figures.uncut(gated)
-        result["after"]["widths"] = figures.widths(gated)
-    _ship(recipe, out, splits, after, result["after"])
+    _ship(recipe, out, splits, judged["after"], result["after"])
     return result
 
 
@@ -243,10 +270,11 @@ _ROWS: dict[str, Callable[[Figures], str]] = {
 
 
 def _table(result: dict[str, Any]) -> Table:
-    keys = [key for key in ("before", "after") if key in result]
+    keys = [key for key in report.NETWORKS if key in result]
     table = Table("", title=result["recipe"])
     for key in keys:
-        table.add_column(f"{key} slimming" if len(keys) > 1 else "trained", justify="right")
+        named = "dense" if key == "dense" else f"{key} slimming"
+        table.add_column(named if len(keys) > 1 else "trained", justify="right")
     for label, show in _ROWS.items():
         table.add_row(label, *(show(result[key]) for key in keys))
     return table

@@ -1,0 +1,162 @@
+"""Which units of a finished network to cut: the least worth for what they cost, under attack."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from advprune.gates import GatedModel
+from advprune.gates.settling import within
+from advprune.models.modes import evaluating
+from advprune.pruning.slim import slim
+
+Batch = tuple[Tensor, Tensor]
+Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+_HALVINGS = 7
+"""Networks tried to meet a measured limit: its share of the MACs is then known to 1 %."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What the network may cost.
+
+    Attributes:
+        macs: share of its multiply-accumulates, in (0, 1].
+        latency: milliseconds of one image; one of the two is given.
+    """
+
+    macs: float | None = None
+    latency: float | None = None
+
+
+def read_limit(text: str) -> Limit:
+    """Reads `macs=0.2`, a share, or `latency=2ms`, for one image.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    kind, _, value = text.replace(" ", "").partition("=")
+    try:
+        number = float(value.removesuffix("ms") if kind == "latency" else value)
+    except ValueError:
+        number = 0.0
+    if kind == "macs" and 0 < number <= 1:
+        return Limit(macs=number)
+    if kind == "latency" and 0 < number < float("inf"):
+        return Limit(latency=number)
+    raise ValueError(f"budget {text!r}: allowed are macs=SHARE in (0, 1], or latency=NUMBERms")
+
+
+def worth(gated: GatedModel, batches: Iterable[Batch], attack: Attack) -> Tensor:
+    """Returns what each unit is worth, (units,): how far the loss would move without it.
+
+    For each example, to first order, `|m ∂(L(x) + L(x_adv))/∂m|` with m the unit's gate and L the
+    cross-entropy; their mean (the Taylor criterion, Molchanov et al. 2017, arXiv 1611.06440,
+    equation 7, with an adversarial loss beside the clean one).
+
+    Args:
+        gated: the network with its gates, taken at their expected values, in eval mode.
+        batches: training images and labels.
+        attack: makes adversarial images.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    total, seen = torch.zeros(gated.structure.units, dtype=torch.float64), 0
+    with evaluating(gated):
+        for x, y in batches:
+            total += _moved(gated, x, attack(gated, x, y), y).sum(0).double().cpu()
+            seen += len(x)
+    if not seen:
+        raise ValueError("no images were given to tell what units are worth")
+    return total / seen
+
+
+def _moved(gated: GatedModel, x: Tensor, adversarial: Tensor, y: Tensor) -> Tensor:
+    """Returns (examples, units): the first-order change of each example's loss."""
+    values = gated.expected().detach().repeat(len(x), 1).requires_grad_()
+    with gated.board.holding(values.repeat(2, 1)):
+        logits = gated.model(torch.cat([x, adversarial]))
+    loss = functional.cross_entropy(logits, y.repeat(2), reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, values)
+    return (gradient * values.detach()).abs()
+
+
+def close(gated: GatedModel, score: Tensor, macs: float) -> None:
+    """Closes, in place, the units that are worth least for each of their multiply-accumulates.
+
+    Args:
+        gated: the network with its gates; `slim` then cuts it.
+        score: (units,), from `worth`.
+        macs: multiply-accumulates that one example may cost.
+
+    Raises:
+        ValueError: one unit a group is already more.
+    """
+    structure = gated.structure
+    keep = torch.ones(structure.units, dtype=torch.bool)
+    per_mac = score / structure.unit_macs().clamp_min(1)
+    for name, kept in structure.split(within(structure, keep, per_mac, macs)).items():
+        gated.gates[name].close(~kept)
+        gated.gates[name].revive(kept)
+
+
+def cut(
+    gated: GatedModel,
+    score: Tensor,
+    limit: Limit,
+    example_input: Tensor,
+    milliseconds: Callable[[nn.Module], float],
+) -> nn.Module:
+    """Returns the largest plain network within a limit; latency is measured, by halving.
+
+    Args:
+        gated: the whole network with its gates; they are closed in place.
+        score: (units,), from `worth`.
+        limit: what the network may cost.
+        example_input: real images (batch, channels, height, width).
+        milliseconds: measures a network.
+
+    Raises:
+        ValueError: no network is within the limit.
+    """
+    whole = gated.structure.macs()
+    if limit.macs is not None:
+        close(gated, score, limit.macs * whole)
+        return slim(gated, example_input)
+    assert limit.latency is not None
+    return _fastest(gated, score, limit.latency, example_input, milliseconds)
+
+
+def _fastest(
+    gated: GatedModel,
+    score: Tensor,
+    latency: float,
+    example_input: Tensor,
+    milliseconds: Callable[[nn.Module], float],
+) -> nn.Module:
+    found, measured = None, float("inf")
+    share, fits, too_slow = 1.0, 0.0, 1.0
+    for _ in range(_HALVINGS + 1):
+        try:
+            close(gated, score, share * gated.structure.macs())
+        except ValueError:  # less than one unit a group
+            fits = share
+        else:
+            network = slim(gated, example_input)
+            measured = milliseconds(network)
+            if measured <= latency:
+                found, fits = network, share
+            else:
+                too_slow = share
+        share = (fits + too_slow) / 2
+        if fits == too_slow:
+            break
+    if found is None:
+        raise ValueError(
+            f"a budget of {latency:g} ms: no network was so fast; the last took {measured:.3f} ms"
+        )
+    return found

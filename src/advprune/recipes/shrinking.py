@@ -1,0 +1,139 @@
+"""From a finished network to a small one: ranked, cut, tuned under attack, judged, saved."""
+
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from torch import Tensor, nn
+
+from advprune import data as sources
+from advprune import pruning, training
+from advprune.attacks import PGD
+from advprune.data import Splits
+from advprune.data.batching import iterate
+from advprune.data.splitting import stratified
+from advprune.gates import gate
+from advprune.pruning import read_limit
+from advprune.recipes import figures
+from advprune.recipes.run import judge, reported
+from advprune.recipes.schema import (
+    DataSettings,
+    EvaluationSettings,
+    ModelSettings,
+    Recipe,
+    ThreatSettings,
+)
+from advprune.shipping import latency
+from advprune.structure import recalibrate
+from advprune.threat import ThreatModel
+from advprune.training.settings import AttackSettings, Phase, Training
+
+RANKED = 512
+"""Training images that tell what each unit is worth."""
+
+BATCH = 64
+"""Images a batch of the ranking."""
+
+_STEPS = 7
+
+TUNING = Phase(
+    name="tune",
+    objective="adversarial",
+    epochs=3,
+    learning_rate=1e-3,
+    schedule="one_cycle",
+    attack=AttackSettings(steps=_STEPS),
+)
+"""Short adversarial training: of what was cut, what is left must take over."""
+
+
+def shrink(
+    model: nn.Module,
+    data: Splits | str,
+    threat: ThreatModel,
+    budget: str,
+    *,
+    out: str | Path,
+    tuning: Phase = TUNING,
+    suite: str = "quick",
+    examples: int | None = None,
+    seed: int = 0,
+    console: Console | None = None,
+) -> nn.Module:
+    """Cuts a finished network to a budget, tunes it under attack, and judges both.
+
+    Units are ranked by how far the clean and the adversarial loss would move without them, for
+    each multiply-accumulate (`advprune.pruning.worth`), on training images. After the cut the
+    network is trained adversarially; the best epoch is chosen on validation images. Test images
+    serve the last evaluation alone.
+
+    Args:
+        model: any network from images in [0, 1] to logits; it is left as it is.
+        data: the splits, or a data set by name.
+        threat: what is defended against.
+        budget: `macs=0.2`, a share of the network's, or `latency=2ms` for one image, measured on
+            this machine.
+        out: folder of the run, as that of `advprune run`: metrics, model/, result.json,
+            report.html.
+        tuning: the phase of training after the cut.
+        suite: of attacks.
+        examples: test images; None is all.
+        seed: of everything random.
+        console: where progress and the final table are shown.
+
+    Returns:
+        The small network, in eval mode.
+
+    Raises:
+        ValueError: the budget cannot be met or read, the model cannot be gated, or the folder
+            holds a run.
+    """
+    out, console = Path(out), console or Console()
+    limit = read_limit(budget)
+    splits = sources.load(data, seed=seed) if isinstance(data, str) else data
+    recipe = _recipe(splits, threat, tuning, suite, examples, seed)
+    if (out / "result.json").exists():
+        raise ValueError(f"{out} holds a run already: choose another folder")
+    model = deepcopy(model).cpu().eval()
+    small = _cut(model, splits, threat, limit, seed)
+    trained = training.train(
+        small, splits, threat, recipe.training, out=out, slim=pruning.slim, console=console
+    )
+    networks = {"dense": model, "after": trained.model.cpu().eval()}
+    result = judge(recipe, out, splits, networks, networks, trained)
+    result["shrink"] = {"budget": budget, "tuning": tuning.model_dump(mode="json")}
+    reported(out, result, console)
+    return networks["after"]
+
+
+def _cut(
+    model: nn.Module, splits: Splits, threat: ThreatModel, limit: pruning.Limit, seed: int
+) -> nn.Module:
+    drawn = stratified(splits.train.y, min(RANKED, len(splits.train)), seed)[1]
+    images = splits.train.subset(drawn)
+    example = figures.example(images)
+    gated = gate(model, example, family="fixed")
+    score = pruning.worth(gated, iterate(images, BATCH), PGD(threat, steps=_STEPS))
+    small = pruning.cut(gated, score, limit, example, partial(_milliseconds, example=example))
+    recalibrate(small, (x for x, _ in iterate(images, BATCH)))
+    return small
+
+
+def _milliseconds(network: nn.Module, example: Tensor) -> float:
+    return latency({"network": network}, example)["network"].median_ms
+
+
+def _recipe(
+    splits: Splits, threat: ThreatModel, tuning: Phase, suite: str, examples: int | None, seed: int
+) -> Recipe:
+    """How the run is judged; its data and network are at hand, so that their names only tell."""
+    return Recipe.model_construct(
+        name="shrink",
+        data=DataSettings.model_construct(name=splits.train.name),
+        model=ModelSettings.model_construct(name="finished"),
+        threat=ThreatSettings(norm=threat.norm, eps=threat.eps),
+        training=Training(phases=(tuning,), seed=seed),
+        evaluation=EvaluationSettings(suite=suite, examples=examples),
+        seed=seed,
+    )
