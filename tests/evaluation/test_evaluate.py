@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advprune.attacks import Attack, Found
+from advprune.attacks import APGD, FAB, Attack, Found
 from advprune.evaluation import SUITES, Result, evaluate
 from advprune.evaluation.suites import Trial
 from advprune.threat import ThreatModel
@@ -76,6 +76,24 @@ def test_the_robust_figure_is_each_examples_worst_case(monkeypatch: pytest.Monke
         "down": 0.75,
     }
     assert result.robust == 0.5
+
+
+def test_the_worst_class_is_told() -> None:
+    data = (pixels(0.1, 0.2, 0.55, 0.9), torch.tensor([0, 0, 1, 1]))
+    result = evaluate(Threshold(), data, THREAT, "paper")
+    assert [(each.label, each.robust) for each in result.classes] == [(0, 1.0), (1, 0.5)]
+    assert result.worst_class.label == 1
+    assert "class 1, 2 examples" in str(result)
+
+
+def test_distances_and_notes_of_an_attack_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    attacks = {"fab": FAB(THREAT, steps=5), "dlr": APGD(THREAT, steps=5, loss="dlr")}
+    trials = {name: Trial(attack, alone=True) for name, attack in attacks.items()}
+    monkeypatch.setitem(SUITES, "quick", lambda _: trials)
+    result = evaluate(Threshold(), FAR_AND_NEAR, THREAT)
+    assert result.attacks["fab"].distances == pytest.approx((0.4, 0.05, 0.05, 0.4), rel=0.2)
+    assert result.attacks["dlr"].distances is None
+    assert "the loss is margin: dlr needs 3 classes" in str(result)
 
 
 def test_later_attacks_meet_survivors_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +172,11 @@ def test_the_json_holds_what_the_figures_rest_on(tmp_path: Path) -> None:
     model = Threshold()
     result = evaluate(model, FAR_AND_NEAR, THREAT, seed=3, batch_size=2)
     content = json.loads(result.to_json(tmp_path / "deep" / "result.json").read_text())
-    assert content["schema"] == 1
+    assert content["schema"] == 2
+    assert content["classes"] == [
+        {"label": 0, "examples": 2, "clean": 1.0, "robust": 0.5},
+        {"label": 1, "examples": 2, "clean": 1.0, "robust": 0.5},
+    ]
     assert content["threat"] == {"norm": "linf", "eps": 0.1, "bounds": [0.0, 1.0]}
     assert (content["seed"], content["batch_size"], content["examples"]) == (3, 2, 4)
     assert content["attacks"]["pgd"]["budget"]["steps"] == 20

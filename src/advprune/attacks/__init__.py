@@ -5,11 +5,13 @@ from advprune.attacks.base import Attack, AttackResult, Found
 from advprune.attacks.black_box import BlackBox
 from advprune.attacks.bpda import backward_as, identity
 from advprune.attacks.decision_based import DecisionBased
+from advprune.attacks.deepfool import DeepFool
 from advprune.attacks.distortion import Distortion
 from advprune.attacks.eot import EOT
 from advprune.attacks.fab import FAB
 from advprune.attacks.fgsm import FGSM
 from advprune.attacks.losses import LOSSES, Loss
+from advprune.attacks.mi_fgsm import MIFGSM
 from advprune.attacks.pgd import PGD
 from advprune.attacks.random_noise import RandomNoise
 from advprune.attacks.spsa import SPSA
@@ -25,6 +27,7 @@ __all__ = [
     "FAB",
     "FGSM",
     "LOSSES",
+    "MIFGSM",
     "PGD",
     "SPSA",
     "Attack",
@@ -32,6 +35,7 @@ __all__ = [
     "BlackBox",
     "Classifier",
     "DecisionBased",
+    "DeepFool",
     "Distortion",
     "Found",
     "Loss",

@@ -41,7 +41,7 @@ class FAB(Attack):
         eta: overshooting.
         beta: where to go on between the image (0) and one that fools (1).
         stop_when_fooled: whether an image leaves as soon as one within the radius fools, or is
-            searched on for a nearer one.
+            searched on for a nearer one; the smallest distances are told only then.
 
     Raises:
         ValueError: when a setting is impossible.
@@ -98,7 +98,8 @@ class FAB(Attack):
             climbed = self._climb(victim, nearest, rows, start(rows, numbers), linear)
             means = means or climbed
         means = means or [losses.mean()] * self.steps
-        return Found(nearest.allowed(), nearest.within(), torch.stack(means), nearest.distance)
+        smallest = None if self.stop_when_fooled else nearest.distance
+        return Found(nearest.allowed(), nearest.within(), torch.stack(means), smallest)
 
     def _starts(
         self, x: Tensor, targets: int, generator: torch.Generator | None

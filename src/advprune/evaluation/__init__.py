@@ -4,8 +4,16 @@ from advprune.evaluation.cost import Cost, cost
 from advprune.evaluation.curve import Curve, curve
 from advprune.evaluation.environment import environment
 from advprune.evaluation.evaluate import evaluate
+from advprune.evaluation.paired import Paired, paired
 from advprune.evaluation.prunable import Check, LayerCheck, check
-from advprune.evaluation.result import AttackFigure, Finding, Result, interval, write_json
+from advprune.evaluation.result import (
+    AttackFigure,
+    ClassFigure,
+    Finding,
+    Result,
+    interval,
+    write_json,
+)
 from advprune.evaluation.sample import model_hash
 from advprune.evaluation.suites import SUITES
 
@@ -13,10 +21,12 @@ __all__ = [
     "SUITES",
     "AttackFigure",
     "Check",
+    "ClassFigure",
     "Cost",
     "Curve",
     "Finding",
     "LayerCheck",
+    "Paired",
     "Result",
     "check",
     "cost",
@@ -25,5 +35,6 @@ __all__ = [
     "evaluate",
     "interval",
     "model_hash",
+    "paired",
     "write_json",
 ]

@@ -1,6 +1,7 @@
 """One attack on one model, over any rows of a sample."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,9 @@ class Attempt:
         backward_passes: Images whose gradient was taken.
         loss_per_step: Mean of their losses at each step of the first restart, (steps,).
         seconds: Time it took.
+        distances: Norm of the smallest perturbation found of each, None where none was; None for
+            attacks that do not seek it.
+        notes: What the attack had to do otherwise than told.
     """
 
     rows: Tensor
@@ -71,6 +75,8 @@ class Attempt:
     backward_passes: int
     loss_per_step: Tensor
     seconds: float
+    distances: tuple[float | None, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def right_in(self, before: Tensor) -> Tensor:
         """Which examples of the sample stay right of those that were before, (examples,) bool."""
@@ -96,6 +102,8 @@ def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows:
     attacked = torch.empty_like(target.sample.x[rows])
     fooled = forward = backward = done = 0
     losses = torch.zeros(1)
+    distances: list[float | None] = []
+    notes: dict[str, None] = {}
     with _progress(name, len(rows)) as advance:
         for part in _parts(rows, target.batch_size):
             x, y = target.sample.x[part].to(device), target.sample.y[part].to(device)
@@ -106,9 +114,22 @@ def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows:
             forward += found.forward_passes
             backward += found.backward_passes
             losses = losses + found.loss_per_step.cpu() * len(part) / len(rows)
+            if found.distance is not None:
+                distances += [far if far < math.inf else None for far in found.distance.tolist()]
+            notes |= dict.fromkeys(found.notes)
             advance(len(part))
     right = target.right(attacked, rows)
-    return Attempt(rows, right, fooled, forward, backward, losses, time.perf_counter() - start)
+    return Attempt(
+        rows,
+        right,
+        fooled,
+        forward,
+        backward,
+        losses,
+        time.perf_counter() - start,
+        tuple(distances) or None,
+        tuple(notes),
+    )
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -1,9 +1,10 @@
 """A model against a suite of attacks."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
+import torch
 from torch import Tensor, nn
 
 from advprune.choices import choose
@@ -17,7 +18,7 @@ from advprune.evaluation.checks import (
     check_restarts,
 )
 from advprune.evaluation.environment import environment
-from advprune.evaluation.result import AttackFigure, Result, interval
+from advprune.evaluation.result import AttackFigure, ClassFigure, Result, interval
 from advprune.evaluation.sample import gather, model_hash
 from advprune.evaluation.suites import SUITES, Trial, transfer
 from advprune.models import evaluating
@@ -87,6 +88,7 @@ def evaluate(
         robust=_share(survivors),
         clean_interval=interval(int(right.sum()), examples),
         robust_interval=interval(int(survivors.sum()), examples),
+        classes=tuple(_classes(sample.y, right, survivors)),
         attacks={name: _figure(trials[name], attempts[name], examples) for name in trials},
         warnings=tuple(warnings),
         survivors=survivors,
@@ -131,7 +133,16 @@ def _figure(trial: Trial, made: Attempt, examples: int) -> AttackFigure:
         forward_passes=made.forward_passes,
         backward_passes=made.backward_passes,
         seconds=made.seconds,
+        distances=made.distances,
+        notes=made.notes,
     )
+
+
+def _classes(y: Tensor, right: Tensor, survivors: Tensor) -> Iterator[ClassFigure]:
+    for label, examples in enumerate(torch.bincount(y).tolist()):
+        if examples:
+            own = y == label
+            yield ClassFigure(label, examples, _share(right[own]), _share(survivors[own]))
 
 
 def _named(sources: Sources) -> dict[str, nn.Module]:

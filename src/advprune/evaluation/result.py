@@ -15,7 +15,7 @@ from advprune.files import write_text
 
 Level = Literal["note", "warning", "alarm"]
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON that `Result.to_dict` gives."""
 
 
@@ -36,6 +36,9 @@ class AttackFigure:
         forward_passes: Images sent forward through the attacked model.
         backward_passes: Images whose gradient was taken.
         seconds: Time it took.
+        distances: Of an attack that seeks the smallest perturbation, its norm for each example met,
+            in their order; None where none was found.
+        notes: What the attack had to do otherwise than its budget says.
     """
 
     accuracy: float
@@ -46,11 +49,30 @@ class AttackFigure:
     forward_passes: int
     backward_passes: int
     seconds: float
+    distances: tuple[float | None, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def counts_differ(self) -> bool:
         """Whether the attack counted otherwise than the classification of its stored images."""
         return self.accuracy_by_attack not in (None, self.accuracy)
+
+
+@dataclass(frozen=True)
+class ClassFigure:
+    """What is left of one class.
+
+    Attributes:
+        label: The class.
+        examples: Examples of it that were judged.
+        clean: Share of them that the model gets right.
+        robust: Share of them right before and after every attack.
+    """
+
+    label: int
+    examples: int
+    clean: float
+    robust: float
 
 
 @dataclass(frozen=True)
@@ -86,6 +108,7 @@ class Result:
             of each example over all attacks. An upper bound on what stronger attacks leave.
         clean_interval: Exact 95 % interval (Clopper and Pearson) of `clean`.
         robust_interval: The same of `robust`.
+        classes: The same of each class that has examples, by label.
         attacks: What each attack left, by name, in the order they ran.
         warnings: Signs that the figures are not what they seem; none found is no proof.
         survivors: Which examples are right before and after every attack, (examples,) bool.
@@ -106,6 +129,7 @@ class Result:
     robust: float
     clean_interval: tuple[float, float]
     robust_interval: tuple[float, float]
+    classes: tuple[ClassFigure, ...]
     attacks: dict[str, AttackFigure]
     warnings: tuple[Finding, ...]
     survivors: Tensor
@@ -120,6 +144,11 @@ class Result:
     model_hash: str
     environment: dict[str, Any]
     seconds: float
+
+    @property
+    def worst_class(self) -> ClassFigure:
+        """The class of the least robust accuracy."""
+        return min(self.classes, key=lambda one: one.robust)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values.
@@ -157,6 +186,9 @@ class Result:
             table.add_row(name, _percent(figure.accuracy), _meaning(figure))
         worst = f"each example's worst case; {_interval_text(self.robust_interval)}"
         table.add_row("all attacks", _percent(self.robust), worst)
+        least = self.worst_class
+        meaning = f"class {least.label}, {least.examples} examples, all attacks"
+        table.add_row("worst class", _percent(least.robust), meaning)
         return table
 
 
@@ -175,6 +207,8 @@ def write_json(path: str | Path, content: Any) -> Path:
 
 def _meaning(figure: AttackFigure) -> str:
     met = "this attack alone" if figure.alone else "on the survivors so far"
+    if figure.notes:
+        met += f"; {'; '.join(figure.notes)}"
     if figure.counts_differ:
         met += f"; {_percent(figure.accuracy_by_attack or 0.0)} by its own count"
     return met
