@@ -7,7 +7,7 @@ from advprune.choices import check_count
 
 
 class Thermometer(nn.Module):
-    """A pixel becomes L channels τ_k(x) = 1 if x > k / L else 0, k = 0 … L - 1. No gradient.
+    """A pixel becomes L channels τ_k(x) = 1 if x > k / L else 0, k = 0 … L - 1. Its gradient is 0.
 
     Source: Buckman et al., "Thermometer encoding" (2018), section 3.2. `ramp` stands in for it, as
     in Athalye, Carlini & Wagner (2018), section 5.1.
@@ -25,7 +25,7 @@ class Thermometer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (batch, channels, height, width) → (batch, channels · L, height, width)."""
-        return (self._steps(x) > 0).to(x.dtype)
+        return self._steps(x).sign().clamp(min=0)
 
     def ramp(self, x: Tensor) -> Tensor:
         """Like the encoding, with a slope in place of each step: min(max(L x - k, 0), 1)."""
