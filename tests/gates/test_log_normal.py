@@ -33,7 +33,7 @@ def test_mean_ratio_and_divergence_are_those_of_the_density(mu: float, sigma: fl
     deviation = math.sqrt(float((share * (theta - mean) ** 2).sum()))
     divergence = float((share * torch.log(share.clamp_min(1e-300) * len(share))).sum())
     assert gate.mean().item() == pytest.approx(mean, rel=1e-4)
-    assert gate.score().item() == pytest.approx(ACTIVE_ABOVE * mean / deviation, rel=1e-3)
+    assert gate.score().item() == pytest.approx(ACTIVE_ABOVE * (mean / deviation) ** 3, rel=1e-3)
     assert gate.kl().item() == pytest.approx(divergence, abs=1e-3)
 
 

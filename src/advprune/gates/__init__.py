@@ -10,11 +10,13 @@ from advprune.gates.hard_concrete import HardConcrete
 from advprune.gates.log_normal import LogNormal
 from advprune.gates.paired import paired
 from advprune.gates.placing import FAMILIES, gate, maker
+from advprune.gates.ranking import CRITERIA
 from advprune.gates.removal import kept_units, remove, restore, shape_state
 from advprune.gates.settling import settle
 from advprune.gates.variational_dropout import VariationalDropout
 
 __all__ = [
+    "CRITERIA",
     "FAMILIES",
     "BetaBernoulli",
     "Bottleneck",

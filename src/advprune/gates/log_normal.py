@@ -64,10 +64,13 @@ class LogNormal(Gate):
         return (math.log(HIGH - LOW) - log_scale - tails).to(self.mu.dtype)
 
     def score(self) -> Tensor:
-        """Returns the signal-to-noise ratio, scaled so that its threshold is the border."""
+        """Returns the cube of the signal-to-noise ratio over its threshold, scaled to the border.
+
+        The cube, since a unit is far from its end already where the ratio is a few thresholds.
+        """
         first, second = self._log_moment(1), self._log_moment(2)
         excess = torch.expm1((second - 2 * first).clamp_min(1e-12))  # Var θ / (E θ)²
-        return (ACTIVE_ABOVE / (self.threshold * excess.sqrt())).to(self.mu.dtype)
+        return (ACTIVE_ABOVE / (self.threshold * excess.sqrt()) ** 3).to(self.mu.dtype)
 
     def close(self, units: Tensor) -> None:
         """Gives the given units a ratio far below the threshold."""

@@ -9,7 +9,7 @@ from advprune.gates.gated import GatedModel, living
 from advprune.structure import Structure
 
 
-def settle(gated: GatedModel, budget: float) -> None:
+def settle(gated: GatedModel, budget: float, score: Tensor | None = None) -> None:
     """Closes and opens gates so that the multiply-accumulates come up to a budget, not over it.
 
     Living units with the smallest scores go first while the network is too large; then
@@ -18,11 +18,13 @@ def settle(gated: GatedModel, budget: float) -> None:
     Args:
         gated: the model, changed in place.
         budget: multiply-accumulates of one example, at most.
+        score: (all units,), what ranks them; the gates' own scores where it is not given.
 
     Raises:
         ValueError: one unit a group is already more than the budget.
     """
-    keep = within(gated.structure, gated.keep(), gated.scores(), budget)
+    score = gated.scores() if score is None else score
+    keep = within(gated.structure, gated.keep(), score, budget)
     for name, kept in gated.structure.split(keep).items():
         gate = gated.gates[name]
         gate.close(~kept)

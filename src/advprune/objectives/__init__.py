@@ -7,6 +7,7 @@ from advprune.objectives.gaussian import adv_bnn
 from advprune.objectives.losses import Adversary, Batch, Coefficients, Losses, Objective
 from advprune.objectives.mart import MART
 from advprune.objectives.pairing import LOGIT_PAIRING
+from advprune.objectives.penalties import PENALTIES, penalised
 from advprune.objectives.robust import ADVERSARIAL, Defence, madry
 from advprune.objectives.trades import TRADES
 
@@ -39,6 +40,7 @@ TAUGHT = frozenset({"ard", "rslad", "anp_ard", "anp_rslad"})
 
 __all__ = [
     "OBJECTIVES",
+    "PENALTIES",
     "PRUNING",
     "TAUGHT",
     "Adversary",
@@ -46,5 +48,6 @@ __all__ = [
     "Coefficients",
     "Losses",
     "Objective",
+    "penalised",
     "perturbed",
 ]

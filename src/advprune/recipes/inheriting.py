@@ -8,8 +8,9 @@ Given = dict[str, Any]
 def inherit(base: Given, given: Given) -> Given:
     """Returns the base with what is given put over it; neither is changed.
 
-    Mappings are joined key by key. Of two lists whose entries all have names, entries of one name
-    are joined where they stand, and new ones follow. Anything else is replaced.
+    Mappings are joined key by key; an empty one replaces all that the base has there. Of two lists
+    whose entries all have names, entries of one name are joined where they stand, and new ones
+    follow. Anything else is replaced.
     """
     return {
         **base,
@@ -20,7 +21,7 @@ def inherit(base: Given, given: Given) -> Given:
 
 
 def _joined(base: Any, value: Any) -> Any:
-    if isinstance(base, dict) and isinstance(value, dict):
+    if value and isinstance(base, dict) and isinstance(value, dict):
         return inherit(base, value)
     if _named(base) and _named(value):
         both = inherit(

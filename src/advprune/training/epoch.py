@@ -51,6 +51,7 @@ def close(run: Run, state: State) -> Row:
     state.position.epoch, state.position.step = state.position.epoch + 1, 0
     state.order_at_start = state.order.get_state()
     phases.drop_idle(run, state)
+    phases.update_duals(run, state)
     if _is_last_epoch(run, state):
         phases.finish(run, state)
     row |= _sized(state)
@@ -156,6 +157,8 @@ def _is_validated(run: Run, state: State) -> bool:
 
 def _is_best(run: Run, state: State, accuracy: Accuracy) -> bool:
     if state.position.phase + 1 < len(run.settings.phases) or not phases.at_budget(run, state):
+        return False
+    if state.duals and not state.masks:  # ADMM cuts at the phase's end: this is not what ships
         return False
     return state.best is None or accuracy.robust > state.best.robust
 

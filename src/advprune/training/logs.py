@@ -18,6 +18,7 @@ COLUMNS = (
     "clean_loss",
     "adversarial_loss",
     "kl",
+    "penalty",
     "vulnerability",
     "clean_accuracy",
     "adversarial_accuracy",

@@ -7,13 +7,22 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from advprune.gates import GatedModel, kept_units, remove, restore, settle
+from advprune.gates import CRITERIA, GatedModel, kept_units, remove, restore, settle
 from advprune.models.gaussian import GaussianModel
 from advprune.models.modes import evaluating
 from advprune.structure import recalibrate
-from advprune.training import average, optimisers
+from advprune.training import average, optimisers, sparsity
 from advprune.training.settings import Phase
-from advprune.training.state import Position, Run, State, equip, fresh, grouped, unit_weights
+from advprune.training.state import (
+    Position,
+    Run,
+    State,
+    cut_weights,
+    equip,
+    fresh,
+    grouped,
+    unit_weights,
+)
 
 _TOLERANCE = 1.02
 """How far over its budget a network may be."""
@@ -81,7 +90,10 @@ def finish(run: Run, state: State) -> None:
     average.load(state.average, state.model)
     state.average = {}
     if isinstance(state.model, GatedModel) and phase.budget is not None:
-        settle(state.model, phase.budget.macs * run.unpruned_macs)
+        score = CRITERIA[phase.criterion](state.model)
+        settle(state.model, phase.budget.macs * run.unpruned_macs, score)
+    if phase.sparsity is not None:
+        cut_weights(state, phase.sparsity)
     recalibrate(state.model, calibration(run))
 
 
@@ -126,6 +138,13 @@ def drop_idle(run: Run, state: State) -> None:
     keep = kept_units(gated, state.idle < phase.remove_dead_after)
     if not bool(keep.all()):
         drop(run, state, keep)
+
+
+def update_duals(run: Run, state: State) -> None:
+    """At an epoch's border: moves the sparse target of ADMM and its dual."""
+    settings = state.phase(run).sparsity
+    if state.duals and settings is not None:
+        state.duals = sparsity.admm_update(state.duals, state.model, settings.share, settings.scope)
 
 
 def calibration(run: Run) -> Iterator[Tensor]:

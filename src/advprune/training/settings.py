@@ -18,8 +18,8 @@ from pydantic import (
 )
 
 from advprune.choices import choose
-from advprune.gates import FAMILIES, maker
-from advprune.objectives import OBJECTIVES, PRUNING, TAUGHT
+from advprune.gates import CRITERIA, FAMILIES, maker
+from advprune.objectives import OBJECTIVES, PENALTIES, PRUNING, TAUGHT
 from advprune.threat import read_length
 
 Precision = Literal["float32", "bfloat16"]
@@ -36,6 +36,16 @@ def _family(name: str) -> str:
 
 def _objective(name: str) -> str:
     choose("objective", name, OBJECTIVES)
+    return name
+
+
+def _criterion(name: str) -> str:
+    choose("criterion", name, CRITERIA)
+    return name
+
+
+def _penalty(name: str) -> str:
+    choose("penalty", name, PENALTIES)
     return name
 
 
@@ -100,6 +110,34 @@ class GaussianSettings(Settings):
 
     start: float = -3.0
     prior: Rate = 1.0
+
+
+class Sparsity(Settings):
+    """Single weights that are 0; biases and batch norms stay whole.
+
+    Attributes:
+        share: Of the weights that are 0, the smallest by magnitude when the phase begins; they stay
+            0 in this phase. Grow it over several phases to prune step by step.
+        scope: ``"layer"`` takes the share of each layer, ``"global"`` ranks all weights together.
+        admm: rho of ADMM: weights are only drawn towards the share, anew each epoch, and cut when
+            the phase ends. None cuts them when it begins.
+    """
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    scope: Literal["layer", "global"] = "layer"
+    admm: Rate | None = None
+
+
+class Penalty(Settings):
+    """A penalty on the weights that makes them sparse.
+
+    Attributes:
+        name: In ``advprune.objectives.PENALTIES``: ``"group_lasso"`` or ``"l1"``.
+        weight: Of it in the loss.
+    """
+
+    name: Annotated[str, AfterValidator(_penalty)]
+    weight: Rate
 
 
 class Budget(Settings):
@@ -170,6 +208,10 @@ class Phase(Settings):
         vulnerability_trains_gates: Whether lambda V reaches the gates too.
         gate_clean_weight: Weight of the clean cross-entropy in the gates' loss.
         budget: A constraint on the cost, instead of a hand-tuned ``beta``.
+        criterion: What ranks units when the budget is settled: ``"gates"``, or with gates of family
+            ``fixed``, the ``"magnitude"`` of the weights that make them.
+        sparsity: Single weights at 0.
+        penalty: A penalty on the weights.
         remove_dead_after: Epochs a unit stays inactive before it is removed for good; None never.
         attack: The attack that makes the adversarial images.
         average: Decay of the exponential moving average of the parameters; None is none.
@@ -201,6 +243,9 @@ class Phase(Settings):
     vulnerability_trains_gates: bool = False
     gate_clean_weight: Weight = 0.0
     budget: Budget | None = None
+    criterion: Annotated[str, AfterValidator(_criterion)] = "gates"
+    sparsity: Sparsity | None = None
+    penalty: Penalty | None = None
     remove_dead_after: Count | None = None
     attack: AttackSettings = AttackSettings()
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -216,6 +261,14 @@ class Phase(Settings):
         for key in ("budget", "remove_dead_after"):
             if getattr(self, key) is not None:
                 raise ValueError(f"{key} is met by gates: it needs on: gated, not {self.on!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _what_prunes_here(self) -> Self:
+        if self.criterion != "gates" and self.budget is None:
+            raise ValueError(f"criterion {self.criterion!r} settles a budget: give one")
+        if self.sparsity is not None and self.on not in ("dense", "slim"):
+            raise ValueError(f"sparsity goes with on: dense or slim, not {self.on!r}")
         return self
 
     @model_validator(mode="after")

@@ -69,6 +69,8 @@ def _tensors(state: State) -> Tensors:
         **_prefixed("model", dict(state.model.state_dict())),
         **_prefixed("average", state.average),
         **_prefixed("sums", state.sums),
+        **_prefixed("masks", state.masks),
+        **_prefixed("duals", state.duals),
         **{
             f"optimiser.{name}.{key}": value
             for name, group in state.groups.items()
@@ -112,6 +114,8 @@ def _load(state: State, tensors: Tensors, kept: Json) -> None:
         optimisers.load(group.optimiser, group.parameters, moments)
     state.average = {name: value.to(device) for name, value in _part(tensors, "average").items()}
     state.sums = {name: value.to(device) for name, value in _part(tensors, "sums").items()}
+    state.masks = {name: value.to(device) for name, value in _part(tensors, "masks").items()}
+    state.duals = {name: value.to(device) for name, value in _part(tensors, "duals").items()}
     state.idle = tensors["idle"]
     if "perturbation" in tensors:
         state.perturbation = tensors["perturbation"].to(device)

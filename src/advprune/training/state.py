@@ -16,10 +16,10 @@ from advprune.gates import CurrentNetwork, GatedModel, gate
 from advprune.models.gaussian import GaussianModel
 from advprune.structure import Structure
 from advprune.threat import ThreatModel
-from advprune.training import average, optimisers
+from advprune.training import average, optimisers, sparsity
 from advprune.training.budget import Controller
 from advprune.training.optimisers import Named
-from advprune.training.settings import GateSettings, Phase, Training
+from advprune.training.settings import GateSettings, Phase, Sparsity, Training
 
 Slim = Callable[[GatedModel, Tensor], nn.Module]
 """Folds a gated network into a plain, smaller one, given an example input."""
@@ -201,6 +201,8 @@ class State:
         position: Where the run stands.
         groups: ``weights``, and ``gates`` in gated phases.
         average: Moving average of the parameters; empty when the phase has none.
+        masks: Weights that are not kept at 0, where the phase keeps some.
+        duals: Z and U of ADMM.
         controller: Of the budget.
         idle: (all units,) epochs for which each unit has been inactive; empty without gates.
         sums: Figures of the epoch so far, each summed over its steps, 0-dim.
@@ -226,6 +228,8 @@ class State:
     order_at_start: Tensor
     attack: torch.Generator
     perturbation: Tensor | None = None
+    masks: sparsity.Masks = field(default_factory=dict)
+    duals: dict[str, Tensor] = field(default_factory=dict)
     controller: Controller = field(default_factory=Controller)
     sums: dict[str, Tensor] = field(default_factory=dict)
     best: Best | None = None
@@ -275,6 +279,11 @@ def fresh(run: Run, model: nn.Module, position: Position) -> State:
 def equip(state: State, run: Run) -> None:
     """Gives the state's model what its phase trains it with, all of it new."""
     phase = state.phase(run)
+    state.masks, state.duals = {}, {}
+    if phase.sparsity is not None and phase.sparsity.admm is None:
+        cut_weights(state, phase.sparsity)
+    elif phase.sparsity is not None:
+        state.duals = sparsity.admm_start(state.model, phase.sparsity.share, phase.sparsity.scope)
     state.groups = grouped(state.model, phase)
     state.average = average.start(state.model) if phase.average is not None else {}
     state.controller = Controller()
@@ -284,6 +293,13 @@ def equip(state: State, run: Run) -> None:
         state.current = CurrentNetwork(state.model)
         state.unit_weights = unit_weights(run, state.model, phase)
         state.idle = torch.zeros(state.model.structure.units, dtype=torch.int64)
+
+
+def cut_weights(state: State, settings: Sparsity) -> None:
+    """Sets the smallest weights to 0, where they stay until the phase ends."""
+    weights = sparsity.prunable(state.model)
+    state.masks = sparsity.masks(weights, settings.share, settings.scope)
+    sparsity.apply(state.masks, state.model)
 
 
 def grouped(model: nn.Module, phase: Phase) -> dict[str, Group]:

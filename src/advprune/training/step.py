@@ -4,8 +4,17 @@ import torch
 from torch import Tensor
 
 from advprune.gates import GatedModel
-from advprune.objectives import OBJECTIVES, Batch, Coefficients, Losses, Objective, perturbed
-from advprune.training import average, budget, optimisers, schedule
+from advprune.objectives import (
+    OBJECTIVES,
+    PENALTIES,
+    Batch,
+    Coefficients,
+    Losses,
+    Objective,
+    penalised,
+    perturbed,
+)
+from advprune.training import average, budget, optimisers, schedule, sparsity
 from advprune.training.adversary import Adversary, adversary
 from advprune.training.settings import Phase
 from advprune.training.state import Run, State
@@ -22,6 +31,7 @@ def take(run: Run, state: State, x: Tensor, y: Tensor) -> None:
             state.model, Batch(x, y, _taught(run, state, x)), attacker, _coefficients(run, state)
         )
     _descend(run, state, losses, attacker)
+    sparsity.apply(state.masks, state.model)
     state.position.step += 1
     state.position.total += 1
     if state.average and phase.average is not None:
@@ -46,6 +56,10 @@ def beta(run: Run, state: State) -> float:
 
 def _objective(run: Run, state: State, phase: Phase) -> Objective:
     objective = OBJECTIVES[phase.objective]
+    if phase.penalty is not None:
+        objective = penalised(objective, PENALTIES[phase.penalty.name], phase.penalty.weight)
+    if phase.sparsity is not None and phase.sparsity.admm is not None:
+        objective = penalised(objective, sparsity.admm_penalty(state.duals), phase.sparsity.admm)
     begun = state.progress(run) >= phase.weight_perturbation_after
     if phase.weight_perturbation > 0 and begun:
         return perturbed(objective, phase.weight_perturbation)

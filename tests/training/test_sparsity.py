@@ -1,0 +1,102 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from advprune.training import Trained, Training, phases, step
+from advprune.training.sparsity import admm_penalty, admm_start, admm_update, masks
+from advprune.training.state import Run
+
+MakeSettings = Callable[..., Training]
+MakeRun = Callable[[Training], Run]
+WEIGHTS = {"a": torch.tensor([[1.0, -4.0], [3.0, 2.0]]), "b": torch.tensor([[0.1, 0.2]])}
+
+
+def test_the_largest_weights_of_each_layer_or_of_all_are_kept() -> None:
+    by_layer = masks(WEIGHTS, 0.5, "layer")
+    assert by_layer["a"].tolist() == [[False, True], [True, False]]
+    assert by_layer["b"].tolist() == [[False, True]]
+    together = masks(WEIGHTS, 0.5, "global")
+    assert together["a"].tolist() == [[False, True], [True, True]]
+    assert together["b"].tolist() == [[False, False]]
+
+
+def line(*weights: float) -> nn.Linear:
+    layer = nn.Linear(len(weights), 1)
+    layer.weight.data = torch.tensor([weights])
+    return layer
+
+
+def test_admm_moves_target_and_dual_as_by_hand() -> None:
+    layer = line(3.0, 1.0)
+    duals = admm_start(layer, 0.5, "layer")
+    assert duals["z.weight"].tolist() == [[3.0, 0.0]]
+    assert admm_penalty(duals)(layer).item() == pytest.approx(0.5)  # of 1²
+    duals = admm_update(duals, layer, 0.5, "layer")
+    assert duals["u.weight"].tolist() == [[0.0, 1.0]]
+    assert admm_penalty(duals)(layer).item() == pytest.approx(2.0)  # of (1 - 0 + 1)²
+    layer.weight.data[0, 1] = 2.5
+    duals = admm_update(duals, layer, 0.5, "layer")  # of 3 and 3.5 the second stays
+    assert duals["z.weight"].tolist() == [[0.0, 3.5]]
+    assert duals["u.weight"].tolist() == [[3.0, 0.0]]
+
+
+def _zeros(model: nn.Module) -> dict[str, float]:
+    return {
+        name: float((value == 0).float().mean())
+        for name, value in model.named_parameters()
+        if value.dim() > 1
+    }
+
+
+def test_weights_that_were_cut_stay_zero_while_the_others_train(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run = make_run(make_settings({"sparsity": {"share": 0.75}, "learning_rate": 0.1}))
+    state = phases.first(run)
+    before = {name: value.detach().clone() for name, value in state.model.named_parameters()}
+    state.model.train()
+    for _ in range(3):
+        step.take(run, state, *run.splits.train.subset(range(8)).tensors())
+    assert _zeros(state.model) == {"f1.weight": 0.75, "f2.weight": 0.75}
+    moved = state.model.get_parameter("f1.weight") != before["f1.weight"]
+    assert torch.equal(moved, state.masks["f1.weight"])
+
+
+def test_admm_draws_weights_and_cuts_them_at_the_end(
+    go: Callable[..., Trained], make_settings: MakeSettings
+) -> None:
+    sparsity = {"share": 0.5, "admm": 1e-2}
+    drawn = {"objective": "adversarial", "epochs": 2, "attack": {"steps": 1}, "sparsity": sparsity}
+    assert _zeros(go(make_settings(drawn)).model) == {"f1.weight": 0.5, "f2.weight": 0.5}
+
+
+def test_masks_and_duals_outlive_a_resume(
+    go: Callable[..., Trained], make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phase = {"epochs": 2, "learning_rate": 0.02}
+    settings = make_settings(
+        {
+            **phase,
+            "sparsity": {"share": 0.5, "admm": 0.1},
+            "penalty": {"name": "l1", "weight": 1e-3},
+        },
+        {**phase, "sparsity": {"share": 0.5}},
+        checkpoint_every=1,
+    )
+    whole = go(settings, "whole").model.state_dict()
+    take, taken = step.take, []
+
+    def dying(*given: object) -> None:
+        taken.append(1)
+        if len(taken) in (9, 17):  # once in either phase, past an epoch's border
+            raise KeyboardInterrupt
+        take(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(step, "take", dying)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            go(settings, "killed", resume=True)
+    resumed = go(settings, "killed", resume=True).model.state_dict()
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
