@@ -77,4 +77,7 @@ class DeepFool(Attack):
         away = gaps / sizes.clamp(min=1e-12)
         away[every, labels] = math.inf
         length, chosen = away.min(1)
-        return length[:, None, None, None] * self.threat.ascent(normals[every, chosen], current)
+        step: Tensor = length[:, None, None, None] * self.threat.ascent(
+            normals[every, chosen], current
+        )
+        return step

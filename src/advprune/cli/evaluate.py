@@ -26,6 +26,12 @@ import click
     is_flag=True,
     help="Import the package.module:callable that a model of one's own, or a source, is built by.",
 )
+@click.option(
+    "--keep",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for finished batches with their images: stopped, the same command goes on there.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file for the whole result.")
 def evaluate(
     model: str,
@@ -38,6 +44,7 @@ def evaluate(
     subset: int | None,
     seed: int,
     trust_code: bool,
+    folder: Path | None,
     out: Path | None,
 ) -> None:
     """Attack a saved model and say what is left of its accuracy.
@@ -52,7 +59,9 @@ def evaluate(
     network = ap.load(model, trust_code=trust_code)
     others = {source: ap.load(source, trust_code=trust_code) for source in sources}
     images = ap.data.load(data, path=path, validation=0).test
-    result = ap.evaluate(network, images, threat, suite, others, subset=subset, seed=seed)
+    result = ap.evaluate(
+        network, images, threat, suite, others, subset=subset, seed=seed, folder=folder
+    )
     Console().print(result)
     if out is not None:
         click.echo(f"Written: {result.to_json(out)}")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from advprune.attacks import Attack
+from advprune.evaluation.ledger import Ledger
 from advprune.evaluation.sample import Sample
 
 
@@ -25,12 +27,14 @@ class Target:
         sample: The examples.
         batch_size: Images a batch, of attacks and classification.
         seed: Seed of all noise.
+        ledger: Where finished batches are kept and looked up; None keeps none.
     """
 
     model: nn.Module
     sample: Sample
     batch_size: int
     seed: int
+    ledger: Ledger | None = None
 
     def rows(self) -> Tensor:
         """All rows of the sample, (examples,)."""
@@ -105,9 +109,10 @@ def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows:
     distances: list[float | None] = []
     notes: dict[str, None] = {}
     with _progress(name, len(rows)) as advance:
-        for part in _parts(rows, target.batch_size):
+        for number, part in enumerate(_parts(rows, target.batch_size)):
             x, y = target.sample.x[part].to(device), target.sample.y[part].to(device)
-            found = attack.run(network, x, y, generator=generator)
+            run = partial(attack.run, network, x, y, generator=generator)
+            found = target.ledger.run(name, number, generator, run) if target.ledger else run()
             attacked[done : done + len(part)] = found.x_adv.cpu()
             done += len(part)
             fooled += int(found.fooled.sum())

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from advprune.evaluation.checks import (
     check_restarts,
 )
 from advprune.evaluation.environment import environment
+from advprune.evaluation.ledger import Ledger
 from advprune.evaluation.result import AttackFigure, ClassFigure, Result, interval
 from advprune.evaluation.sample import gather, model_hash
 from advprune.evaluation.suites import SUITES, Trial, transfer
@@ -37,6 +39,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 128,
     subset: int | None = None,
+    folder: str | Path | None = None,
 ) -> Result:
     """Attack a model on a whole data set and say what is left of its accuracy.
 
@@ -56,13 +59,16 @@ def evaluate(
         seed: Seed of all noise and of the subset.
         batch_size: Images a batch. An example's noise does not depend on it.
         subset: Number of examples to draw, classes keeping their shares; None takes all.
+        folder: Where finished batches are kept, attacked images and all (safetensors). The same
+            call with the same folder, after a kill at any moment, goes on with the next batch and
+            finds the same.
 
     Returns:
         The figures with all that they rest on.
 
     Raises:
-        ValueError: If a setting is impossible, an image lies outside the threat's bounds, or the
-            model does not answer with logits.
+        ValueError: If a setting is impossible, an image lies outside the threat's bounds, the
+            model does not answer with logits, or the folder is of another evaluation.
     """
     started = time.perf_counter()
     trials = choose("suite", suite, SUITES)(threat)
@@ -71,7 +77,15 @@ def evaluate(
         trials[name], networks[name] = transfer(threat), source
     sample = gather(data, batch_size, subset=subset, seed=seed)
     threat.check_images(sample.x)
-    target = Target(model, sample, batch_size, seed)
+    task = {
+        "attacks": {name: trial.attack.describe() for name, trial in trials.items()},
+        "networks": {name: model_hash(network) for name, network in networks.items()},
+        "data": sample.hash,
+        "seed": seed,
+        "batch_size": batch_size,
+    }
+    ledger = None if folder is None else Ledger(folder, task)
+    target = Target(model, sample, batch_size, seed, ledger)
     with evaluating(model):
         right = target.right(sample.x, target.rows())
         attempts, survivors = _run(target, trials, networks, right)
