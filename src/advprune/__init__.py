@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from advprune import attacks, data, models, recipes, report
     from advprune.evaluation import Check, Cost, Result, check, cost, curve, evaluate
-    from advprune.gates import GatedModel, gate
+    from advprune.gates import GatedModel, gate, remove_dead
     from advprune.pruning import SlimError, slim
     from advprune.recipes.shrinking import shrink
     from advprune.shipping import Export, export, load, save
@@ -40,6 +40,7 @@ _HOMES = {
     "gate": "gates",
     "load": "shipping",
     "recalibrate": "structure",
+    "remove_dead": "gates",
     "save": "shipping",
     "shrink": "recipes.shrinking",
     "slim": "pruning",
@@ -71,6 +72,7 @@ __all__ = [
     "models",
     "recalibrate",
     "recipes",
+    "remove_dead",
     "report",
     "save",
     "shrink",

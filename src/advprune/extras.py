@@ -5,6 +5,7 @@ from types import ModuleType
 
 EXTRAS = {
     "executorch": "executorch",
+    "huggingface_hub": "huggingface",
     "nncf": "openvino",
     "onnx": "onnx",
     "onnxruntime": "onnx",

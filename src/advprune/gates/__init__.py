@@ -5,6 +5,7 @@ from advprune.gates.beta_bernoulli import BetaBernoulli
 from advprune.gates.bottleneck import Bottleneck
 from advprune.gates.current import CurrentNetwork
 from advprune.gates.fixed import Fixed
+from advprune.gates.following import remove_dead
 from advprune.gates.gated import GatedModel
 from advprune.gates.hard_concrete import HardConcrete
 from advprune.gates.log_normal import LogNormal
@@ -32,6 +33,7 @@ __all__ = [
     "maker",
     "paired",
     "remove",
+    "remove_dead",
     "restore",
     "settle",
     "shape_state",

@@ -2,6 +2,7 @@
 
 from advprune.shipping.exporting import Export, export
 from advprune.shipping.folder import load, save
+from advprune.shipping.hub import from_pretrained, push_to_hub
 from advprune.shipping.latency import Latency, latency
 from advprune.shipping.manifest import Manifest, read_manifest
 from advprune.shipping.runtime import RUNTIMES, Shipped
@@ -14,9 +15,11 @@ __all__ = [
     "Manifest",
     "Shipped",
     "export",
+    "from_pretrained",
     "latency",
     "load",
     "locate",
+    "push_to_hub",
     "read_manifest",
     "save",
 ]
