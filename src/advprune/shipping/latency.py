@@ -56,7 +56,8 @@ def latency(
 
     Args:
         models: The networks by name, on the CPU; each runs in evaluation mode and gets its mode
-            back.
+            back. An attribute `backend` says what runs one that is not torch's eager mode, and
+            then has its own threads.
         example_input: (batch, channels, height, width), any batch size; its images are repeated.
         batch_size: Images a pass.
         threads: Threads for torch meanwhile; the number from before is restored.
@@ -78,8 +79,13 @@ def latency(
     finally:
         torch.set_num_threads(before)
     return {
-        name: _summary([times[name] for times in seconds], batch=batch_size, threads=threads)
-        for name in models
+        name: _summary(
+            [times[name] for times in seconds],
+            batch=batch_size,
+            threads=threads,
+            backend=getattr(model, "backend", f"torch {torch.__version__}, eager"),
+        )
+        for name, model in models.items()
     }
 
 
@@ -101,7 +107,7 @@ def _seconds(model: nn.Module, images: Tensor) -> float:
         return time.perf_counter() - start
 
 
-def _summary(seconds: list[float], *, batch: int, threads: int) -> Latency:
+def _summary(seconds: list[float], *, batch: int, threads: int, backend: str) -> Latency:
     p10, median, p90 = np.percentile(np.array(seconds) * 1e3, (10, 50, 90)).tolist()
     return Latency(
         median_ms=median,
@@ -111,5 +117,5 @@ def _summary(seconds: list[float], *, batch: int, threads: int) -> Latency:
         threads=threads,
         rounds=len(seconds),
         processor=processor(),
-        backend=f"torch {torch.__version__}, eager",
+        backend=backend,
     )
