@@ -1,4 +1,4 @@
-"""`advprune evaluate`: attack a saved model."""
+"""`advprune evaluate`: attack saved models and exported files."""
 
 from pathlib import Path
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import click
 
 
-@click.command()
-@click.argument("model")
+@click.command(short_help="Attack saved models and exported files.")
+@click.argument("models", nargs=-1, required=True)
 @click.option("--data", required=True, metavar="NAME", help="Data set, such as digits or mnist.")
 @click.option("--path", help="Folder of the data, where the data set needs one.")
 @click.option("--norm", help="linf, l2 or l1.  [default: the model's own]")
 @click.option("--eps", help="Radius in pixels, such as 0.3 or 8/255.  [default: the model's own]")
 @click.option(
     "--suite",
-    default="quick",
-    show_default=True,
-    help="quick, standard (AutoAttack), thorough, rand, paper or strong.",
+    help="quick, standard (AutoAttack), thorough, rand, paper, strong or shipped.  [default: quick;"
+    " shipped where a file is attacked]",
 )
+@click.option("--twin", help="The saved model that files were exported from; attacked beside them.")
 @click.option("--source", "sources", multiple=True, help="Another model to transfer attacks from.")
 @click.option("--subset", type=int, metavar="N", help="Number of test images.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of noise and subset.")
@@ -34,12 +34,13 @@ import click
 )
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file for the whole result.")
 def evaluate(
-    model: str,
+    models: tuple[str, ...],
     data: str,
     path: str | None,
     norm: str | None,
     eps: str | None,
-    suite: str,
+    suite: str | None,
+    twin: str | None,
     sources: tuple[str, ...],
     subset: int | None,
     seed: int,
@@ -47,31 +48,64 @@ def evaluate(
     folder: Path | None,
     out: Path | None,
 ) -> None:
-    """Attack a saved model and say what is left of its accuracy.
+    """Attack saved models and exported files, and say what is left of their accuracy.
 
-    MODEL is a folder that a run or advprune.save wrote, or zoo:NAME.
+    MODELS are folders that a run or advprune.save wrote, zoo:NAME, and exported files (.onnx,
+    .xml, .pte). A file's answers are its runtime's; its gradients are its own where it is ONNX, and
+    the twin's otherwise. What fools the twin is tried on it as well.
     """
+    from functools import partial
+
     from rich.console import Console
 
     import advprune as ap
+    from advprune.attacks import backward_as
+    from advprune.evaluation import side_by_side, write_json
+    from advprune.shipping import Shipped, stand_in
 
-    threat = ap.ThreatModel(**_threat(model, norm, eps))
-    network = ap.load(model, trust_code=trust_code)
-    others = {source: ap.load(source, trust_code=trust_code) for source in sources}
-    images = ap.data.load(data, path=path, validation=0).test
-    result = ap.evaluate(
-        network, images, threat, suite, others, subset=subset, seed=seed, folder=folder
+    twins = (twin,) if twin else ()
+    names = list(dict.fromkeys([*twins, *models]))
+    threat = ap.ThreatModel(**_threat(names[0], norm, eps))
+    networks = {
+        name: Shipped(name) if _is_file(name) else ap.load(name, trust_code=trust_code)
+        for name in dict.fromkeys([*names, *sources])
+    }
+    stand_ins = {
+        name: {"": stand_in(name, networks[twin] if twin else None)} if _is_file(name) else {}
+        for name in names
+    }
+    attack = partial(
+        ap.evaluate,
+        data=ap.data.load(data, path=path, validation=0).test,
+        threat=threat,
+        suite=suite or ("shipped" if any(stand_ins.values()) else "quick"),
+        subset=subset,
+        seed=seed,
     )
-    Console().print(result)
+    results = {}
+    for number, name in enumerate(names):
+        kept = folder / str(number) if folder and len(names) > 1 else folder
+        others = {source: networks[source] for source in (*twins, *sources) if source != name}
+        with backward_as(networks[name], stand_ins[name]) as network:
+            results[name] = attack(network, sources=others, folder=kept)
+        Console().print(results[name])
+    if len(results) > 1:
+        Console().print(side_by_side(results))
     if out is not None:
-        click.echo(f"Written: {result.to_json(out)}")
+        figures = {name: result.to_dict() for name, result in results.items()}
+        written = write_json(out, figures[names[0]] if len(names) == 1 else figures)
+        click.echo(f"Written: {written}")
+
+
+def _is_file(name: str) -> bool:
+    from advprune.shipping import RUNTIMES
+
+    return Path(name).suffix in RUNTIMES
 
 
 def _threat(model: str, norm: str | None, eps: str | None) -> dict[str, Any]:
-    """Norm and eps as given; what is not, as the model's manifest says it was trained for."""
-    from advprune.shipping import locate, read_manifest
-
-    own = read_manifest(locate(model)).threat or {}
+    """Norm and eps as given; what is not, as the model or file says that it was trained for."""
+    own = _own_threat(model)
     norm = norm or own.get("norm", "linf")
     if eps is not None:
         return {"norm": norm, "eps": eps}
@@ -81,3 +115,14 @@ def _threat(model: str, norm: str | None, eps: str | None) -> dict[str, Any]:
             " where it is not linf"
         )
     return {"norm": norm, "eps": own["eps"]}
+
+
+def _own_threat(model: str) -> dict[str, Any]:
+    from advprune.shipping import Shipped, locate, read_manifest
+
+    own = (
+        Shipped(model).metadata.get("threat")
+        if _is_file(model)
+        else read_manifest(locate(model)).threat
+    )
+    return own or {}

@@ -12,6 +12,7 @@ from advprune.evaluation.result import (
     Finding,
     Result,
     interval,
+    side_by_side,
     write_json,
 )
 from advprune.evaluation.sample import model_hash
@@ -36,5 +37,6 @@ __all__ = [
     "interval",
     "model_hash",
     "paired",
+    "side_by_side",
     "write_json",
 ]

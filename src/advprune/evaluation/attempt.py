@@ -62,6 +62,8 @@ class Attempt:
     Attributes:
         rows: Rows of the sample that it met, (rows,).
         right: Which of them the model on trial still gets right, (rows,) bool.
+        right_as_png: The same after the images were rounded to 8 bits a pixel, as a PNG file keeps
+            them, (rows,) bool.
         fooled: How many of them the attack itself says to have fooled the attacked network.
         forward_passes: Images sent forward.
         backward_passes: Images whose gradient was taken.
@@ -74,6 +76,7 @@ class Attempt:
 
     rows: Tensor
     right: Tensor
+    right_as_png: Tensor
     fooled: int
     forward_passes: int
     backward_passes: int
@@ -81,6 +84,11 @@ class Attempt:
     seconds: float
     distances: tuple[float | None, ...] | None = None
     notes: tuple[str, ...] = ()
+
+    def survive_png(self, before: Tensor) -> float | None:
+        """Share of the images that broke examples right before which still do as PNG files."""
+        broke = before[self.rows] & ~self.right
+        return (~self.right_as_png[broke]).float().mean().item() if broke.any() else None
 
     def right_in(self, before: Tensor) -> Tensor:
         """Which examples of the sample stay right of those that were before, (examples,) bool."""
@@ -124,9 +132,11 @@ def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows:
             notes |= dict.fromkeys(found.notes)
             advance(len(part))
     right = target.right(attacked, rows)
+    right_as_png = target.right((attacked * 255).round() / 255, rows)
     return Attempt(
         rows,
         right,
+        right_as_png,
         fooled,
         forward,
         backward,

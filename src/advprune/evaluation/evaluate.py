@@ -52,8 +52,8 @@ def evaluate(
             test images are taken.
         threat: What the attacker may do.
         suite: "quick" (seconds), "standard" (AutoAttack's), "thorough" (standard and more of each),
-            "rand" (for random models), "paper" (PGD-40 as published) or "strong" (PGD-40 with 10
-            restarts, cross-entropy and margin).
+            "rand" (for random models), "paper" (PGD-40 as published), "strong" (PGD-40 with 10
+            restarts, cross-entropy and margin) or "shipped" (quick, then attacks by queries).
         sources: Other networks whose attacked images are tried on the model as well, by name or
             in a sequence.
         seed: Seed of all noise and of the subset.
@@ -103,7 +103,7 @@ def evaluate(
         clean_interval=interval(int(right.sum()), examples),
         robust_interval=interval(int(survivors.sum()), examples),
         classes=tuple(_classes(sample.y, right, survivors)),
-        attacks={name: _figure(trials[name], attempts[name], examples) for name in trials},
+        attacks={name: _figure(trials[name], attempts[name], right) for name in trials},
         warnings=tuple(warnings),
         survivors=survivors,
         indices=sample.indices,
@@ -136,7 +136,8 @@ def _run(
     return attempts, survivors
 
 
-def _figure(trial: Trial, made: Attempt, examples: int) -> AttackFigure:
+def _figure(trial: Trial, made: Attempt, right: Tensor) -> AttackFigure:
+    examples = len(right)
     counted = None if trial.kind == "transfer" else (len(made.rows) - made.fooled) / examples
     return AttackFigure(
         accuracy=made.right.sum().item() / examples,
@@ -149,6 +150,7 @@ def _figure(trial: Trial, made: Attempt, examples: int) -> AttackFigure:
         seconds=made.seconds,
         distances=made.distances,
         notes=made.notes,
+        survive_png=made.survive_png(right),
     )
 
 

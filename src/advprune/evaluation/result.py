@@ -1,6 +1,7 @@
 """What an evaluation found, and what it rests on."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,8 @@ class AttackFigure:
         distances: Of an attack that seeks the smallest perturbation, its norm for each example met,
             in their order; None where none was found.
         notes: What the attack had to do otherwise than its budget says.
+        survive_png: Share of its images that fool the model which still do so rounded to 8 bits a
+            pixel; None where none fools, or of a result from before this was counted.
     """
 
     accuracy: float
@@ -51,6 +54,7 @@ class AttackFigure:
     seconds: float
     distances: tuple[float | None, ...] | None = None
     notes: tuple[str, ...] = ()
+    survive_png: float | None = None
 
     @property
     def counts_differ(self) -> bool:
@@ -179,17 +183,36 @@ class Result:
     def _table(self) -> Table:
         threat = f"{self.threat['norm']} eps {self.threat['eps']:.4g}"
         table = Table(title=f"{self.suite}, {threat}, {self.examples} examples, seed {self.seed}")
-        for heading in ("images", "accuracy %", "meaning"):
-            table.add_column(heading, justify="right" if heading == "accuracy %" else "left")
-        table.add_row("clean", _percent(self.clean), _interval_text(self.clean_interval))
+        for heading in ("images", "accuracy %", "fool as PNG %", "meaning"):
+            table.add_column(heading, justify="right" if "%" in heading else "left")
+        table.add_row("clean", _percent(self.clean), "", _interval_text(self.clean_interval))
         for name, figure in self.attacks.items():
-            table.add_row(name, _percent(figure.accuracy), _meaning(figure))
+            png = "" if figure.survive_png is None else _percent(figure.survive_png)
+            table.add_row(name, _percent(figure.accuracy), png, _meaning(figure))
         worst = f"each example's worst case; {_interval_text(self.robust_interval)}"
-        table.add_row("all attacks", _percent(self.robust), worst)
+        table.add_row("all attacks", _percent(self.robust), "", worst)
         least = self.worst_class
         meaning = f"class {least.label}, {least.examples} examples, all attacks"
-        table.add_row("worst class", _percent(least.robust), meaning)
+        table.add_row("worst class", _percent(least.robust), "", meaning)
         return table
+
+
+def side_by_side(results: Mapping[str, Result]) -> Table:
+    """A table of several models' accuracies under each attack.
+
+    Beside each stands, in brackets, the share of the images that fool which still do as PNG files.
+    """
+    first = next(iter(results.values()))
+    threat = f"{first.threat['norm']} eps {first.threat['eps']:.4g}"
+    table = Table(title=f"accuracy %, {threat}, {first.examples} examples, seed {first.seed}")
+    table.add_column("images")
+    for name in results:
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_row("clean", *(_percent(result.clean) for result in results.values()))
+    for attack in dict.fromkeys(name for result in results.values() for name in result.attacks):
+        table.add_row(attack, *(_cell(result.attacks.get(attack)) for result in results.values()))
+    table.add_row("all attacks", *(_percent(result.robust) for result in results.values()))
+    return table
 
 
 def interval(successes: int, trials: int) -> tuple[float, float]:
@@ -203,6 +226,13 @@ def interval(successes: int, trials: int) -> tuple[float, float]:
 def write_json(path: str | Path, content: Any) -> Path:
     """Write JSON to a file that is there whole or not at all."""
     return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _cell(figure: AttackFigure | None) -> str:
+    if figure is None:
+        return ""
+    png = "" if figure.survive_png is None else f" ({_percent(figure.survive_png)})"
+    return _percent(figure.accuracy) + png
 
 
 def _meaning(figure: AttackFigure) -> str:

@@ -10,6 +10,7 @@ from advprune.attacks import (
     FGSM,
     PGD,
     Attack,
+    DecisionBased,
     RandomNoise,
     Square,
     TargetedAPGD,
@@ -107,6 +108,23 @@ def thorough(threat: ThreatModel) -> dict[str, Trial]:
     return standard(threat) | trials | {"square_20000": square}
 
 
+def shipped(threat: ThreatModel) -> dict[str, Trial]:
+    """The quick suite; then, by the answers alone, Square, and HopSkipJump (not in l1).
+
+    1,000 queries an image each; for exported files, whose gradients are another network's.
+    """
+    queries: dict[str, Trial] = {
+        "square1000": Trial(Square(threat, queries=1000), alone=False, kind="black-box")
+    }
+    if threat.norm != "l1":
+        try:
+            walk = DecisionBased(threat, queries=1000)
+        except ImportError as error:
+            raise ValueError(str(error)) from error
+        queries["hop_skip_jump"] = Trial(walk, alone=False, kind="black-box")
+    return quick(threat) | queries
+
+
 SUITES: dict[str, Suite] = {
     "quick": quick,
     "paper": paper,
@@ -114,6 +132,7 @@ SUITES: dict[str, Suite] = {
     "standard": standard,
     "rand": rand,
     "thorough": thorough,
+    "shipped": shipped,
 }
 
 

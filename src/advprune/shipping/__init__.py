@@ -3,6 +3,7 @@
 from advprune.shipping.exporting import Export, export
 from advprune.shipping.folder import load, save
 from advprune.shipping.hub import from_pretrained, push_to_hub
+from advprune.shipping.gradients import stand_in
 from advprune.shipping.latency import Latency, latency
 from advprune.shipping.manifest import Manifest, read_manifest
 from advprune.shipping.runtime import RUNTIMES, Shipped
@@ -22,4 +23,5 @@ __all__ = [
     "push_to_hub",
     "read_manifest",
     "save",
+    "stand_in",
 ]

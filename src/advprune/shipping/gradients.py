@@ -1,0 +1,32 @@
+"""Which network's gradients stand in for those that an exported file does not have."""
+
+from pathlib import Path
+
+from torch import nn
+
+from advprune.shipping.onnx_graph import OnnxNetwork
+
+
+def stand_in(path: str | Path, twin: nn.Module | None = None) -> nn.Module:
+    """The network whose gradients are nearest to an exported file's, in evaluation mode.
+
+    For `attacks.backward_as`, whose answers stay the runtime's to the bit:
+
+        with backward_as(Shipped(path), {"": stand_in(path, twin)}) as file:
+            evaluate(file, data, threat, "shipped")
+
+    Args:
+        path: The file. An ONNX one, float32 or int8, is computed by torch and so has its own.
+        twin: The network that it was exported from, for other kinds.
+
+    Raises:
+        ValueError: If the file has no gradients of its own and there is no twin.
+    """
+    if Path(path).suffix == ".onnx":
+        return OnnxNetwork(path).eval()
+    if twin is None:
+        raise ValueError(
+            f"{path} has no gradients of its own: give the saved model that it was exported from, "
+            "with --twin on the command line"
+        )
+    return twin.eval()
