@@ -200,3 +200,24 @@ def test_unknown_suites_and_impossible_data_are_refused() -> None:
         evaluate(Threshold(), [], THREAT)
     with pytest.raises(ValueError, match="classes"):
         evaluate(Threshold(), (pixels(0.1), torch.tensor([2])), THREAT)
+
+
+class Nudge(Push):
+    """Moves every pixel up by an amount."""
+
+    def __init__(self, threat: ThreatModel, amount: float) -> None:
+        super().__init__(threat, 1)
+        self.amount = amount
+
+    def _search(self, victim: object, x: Tensor, generator: torch.Generator | None) -> Found:
+        return Found(x + self.amount, None, torch.zeros(1))
+
+
+def test_images_that_fool_are_counted_as_png_files_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    amounts = {"kept": 1 / 255, "rounded off": 0.4 / 255, "none fools": 0.1 / 255}
+    trials = {name: Trial(Nudge(THREAT, step), alone=True) for name, step in amounts.items()}
+    monkeypatch.setitem(SUITES, "quick", lambda _: trials)
+    data = (pixels(100 / 255, 100 / 255), torch.tensor([0, 1]))  # the second is wrong before
+    result = evaluate(Threshold(100.3 / 255), data, THREAT)
+    found = {name: figure.survive_png for name, figure in result.attacks.items()}
+    assert found == {"kept": 1.0, "rounded off": 0.0, "none fools": None}
