@@ -28,10 +28,11 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
 
 
 def test_models_stand_side_by_side_with_every_attack_in_a_row() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
-    with torch.no_grad():
-        model[1].weight.copy_(torch.tensor([[-1.0], [1.0]]))
-        model[1].bias.copy_(torch.tensor([0.5, -0.5]))
+    linear = nn.Linear(1, 2)
+    linear.load_state_dict(
+        {"weight": torch.tensor([[-1.0], [1.0]]), "bias": torch.tensor([0.5, -0.5])}
+    )
+    model = nn.Sequential(nn.Flatten(), linear)
     data = (torch.tensor([0.2, 0.47]).view(-1, 1, 1, 1), torch.tensor([0, 0]))
     threat = ThreatModel("linf", 0.1)
     results = {

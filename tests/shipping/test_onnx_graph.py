@@ -20,7 +20,7 @@ def digits_network() -> nn.Module:
     optimiser = torch.optim.Adam(model.parameters(), 5e-3)
     for _ in range(60):
         optimiser.zero_grad()
-        functional.cross_entropy(model(images), labels).backward()
+        torch.autograd.backward(functional.cross_entropy(model(images), labels))
         optimiser.step()
     return model.eval()
 

@@ -85,7 +85,7 @@ def evaluate(
     results = {}
     for number, name in enumerate(names):
         kept = folder / str(number) if folder and len(names) > 1 else folder
-        others = {source: networks[source] for source in (*twins, *sources) if source != name}
+        others = {source: networks[source] for source in (*sources, *twins[: name != twin])}
         with backward_as(networks[name], stand_ins[name]) as network:
             results[name] = attack(network, sources=others, folder=kept)
         Console().print(results[name])
