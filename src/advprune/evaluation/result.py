@@ -171,7 +171,7 @@ class Result:
         return write_json(path, self.to_dict())
 
     def __str__(self) -> str:
-        console = Console(width=100, no_color=True)
+        console = Console(width=120, no_color=True)
         with console.capture() as text:
             console.print(self.__rich__())
         return text.get()
