@@ -2,8 +2,8 @@
 
 from advprune.shipping.exporting import Export, export
 from advprune.shipping.folder import load, save
-from advprune.shipping.hub import from_pretrained, push_to_hub
 from advprune.shipping.gradients import stand_in
+from advprune.shipping.hub import from_pretrained, push_to_hub
 from advprune.shipping.latency import Latency, latency
 from advprune.shipping.manifest import Manifest, read_manifest
 from advprune.shipping.runtime import RUNTIMES, Shipped
