@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from advprune import attacks, data, models, recipes, report
+    from advprune.certificates import Certificates, certify
     from advprune.evaluation import Check, Cost, Result, check, cost, curve, evaluate
     from advprune.gates import GatedModel, gate, remove_dead
     from advprune.pruning import SlimError, slim
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = importlib.metadata.version("advprune")
 
 _HOMES = {
+    "Certificates": "certificates",
     "Check": "evaluation",
     "Cost": "evaluation",
     "Export": "shipping",
@@ -32,6 +34,7 @@ _HOMES = {
     "ThreatModel": "threat",
     "UnsupportedOperatorError": "structure",
     "Vulnerability": "vulnerability",
+    "certify": "certificates",
     "check": "evaluation",
     "cost": "evaluation",
     "curve": "evaluation",
@@ -50,6 +53,7 @@ _HOMES = {
 _MODULES = ("attacks", "data", "models", "recipes", "report")
 
 __all__ = [
+    "Certificates",
     "Check",
     "Cost",
     "Export",
@@ -61,6 +65,7 @@ __all__ = [
     "Vulnerability",
     "__version__",
     "attacks",
+    "certify",
     "check",
     "cost",
     "curve",

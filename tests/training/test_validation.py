@@ -1,5 +1,6 @@
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from advprune.data import Images
 from advprune.threat import ThreatModel
@@ -9,9 +10,13 @@ from advprune.training.validation import Accuracy, measure
 class Brightness(nn.Module):
     """Class 1 for pixels above 0.5, by a margin that grows linearly."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[-0.25], [0.25]]).expand(2, 4).clone())
+        self.bias = nn.Parameter(torch.tensor([0.5, -0.5]))
+
     def forward(self, x: Tensor) -> Tensor:
-        bright = x.flatten(1).mean(1)
-        return torch.stack([0.5 - bright, bright - 0.5], dim=1)
+        return functional.linear(x.flatten(1), self.weight, self.bias)
 
 
 def _images() -> Images:
@@ -20,7 +25,7 @@ def _images() -> Images:
     return Images(x, torch.tensor([1, 1, 0]), ("dark", "bright"), "grey")
 
 
-def _measured(seed: int) -> Accuracy:
+def _measured(seed: int, bound: str | None = None) -> Accuracy:
     return measure(
         Brightness(),
         _images(),
@@ -29,11 +34,20 @@ def _measured(seed: int) -> Accuracy:
         batch_size=2,
         seed=seed,
         device=torch.device("cpu"),
+        bound=bound,
     )
 
 
 def test_accuracies_are_those_known_by_hand() -> None:
     assert _measured(seed=0) == Accuracy(clean=2 / 3, robust=1 / 3)
+
+
+def test_a_bound_certifies_what_is_robust_here_and_chooses_then() -> None:
+    found = _measured(seed=0, bound="ibp")
+    assert found == Accuracy(clean=2 / 3, robust=1 / 3, certified=1 / 3)
+    assert found.score == found.certified
+    assert _measured(seed=0).score == 1 / 3
+    assert set(_measured(seed=0).shares()) == {"clean", "robust"}
 
 
 def test_nothing_is_drawn_from_the_global_random_state() -> None:

@@ -65,7 +65,7 @@ def evaluate(
 
     twins = (twin,) if twin else ()
     names = list(dict.fromkeys([*twins, *models]))
-    threat = ap.ThreatModel(**_threat(names[0], norm, eps))
+    threat = ap.ThreatModel(**own_threat(names[0], norm, eps))
     networks = {
         name: Shipped(name) if _is_file(name) else ap.load(name, trust_code=trust_code)
         for name in dict.fromkeys([*names, *sources])
@@ -103,7 +103,7 @@ def _is_file(name: str) -> bool:
     return Path(name).suffix in RUNTIMES
 
 
-def _threat(model: str, norm: str | None, eps: str | None) -> dict[str, Any]:
+def own_threat(model: str, norm: str | None, eps: str | None) -> dict[str, Any]:
     """Norm and eps as given; what is not, as the model or file says that it was trained for."""
     own = _own_threat(model)
     norm = norm or own.get("norm", "linf")

@@ -98,7 +98,7 @@ class GatedModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns what the model returns, with its layers' inputs gated."""
-        values = self._sampled(x.shape[0]) if self.training else self.expected().unsqueeze(0)
+        values = self.sampled(x.shape[0]) if self.training else self.expected().unsqueeze(0)
         with self.board.holding(values):
             result: Tensor = self.model(x)
         return result
@@ -115,6 +115,11 @@ class GatedModel(nn.Module):
     def expected(self) -> Tensor:
         """Returns the expected value of every gate, (all units,)."""
         return torch.cat([gate.expected() for gate in self._gates()])
+
+    def sampled(self, batch: int) -> Tensor:
+        """Returns one draw of every gate for each example of a batch, (batch, all units)."""
+        drawn = [gate.sample(batch // self.board.copies) for gate in self._gates()]
+        return torch.cat(drawn, dim=1).repeat(self.board.copies, 1)
 
     @torch.no_grad()
     def keep(self) -> Tensor:
@@ -150,10 +155,6 @@ class GatedModel(nn.Module):
 
     def _gates(self) -> list[Gate]:
         return [gate for gate in self.gate_list if isinstance(gate, Gate)]
-
-    def _sampled(self, batch: int) -> Tensor:
-        drawn = [gate.sample(batch // self.board.copies) for gate in self._gates()]
-        return torch.cat(drawn, dim=1).repeat(self.board.copies, 1)
 
 
 def drop_gates(model: nn.Module) -> None:

@@ -1,10 +1,18 @@
 """Objectives: functions of a model, a batch and an adversary to losses."""
 
 from advprune.objectives.awp import perturbed
+from advprune.objectives.certified import certified, certified_pruning
 from advprune.objectives.clean import bayesian_pruning, standard
 from advprune.objectives.distillation import ARD, RSLAD
 from advprune.objectives.gaussian import adv_bnn
-from advprune.objectives.losses import Adversary, Batch, Coefficients, Losses, Objective
+from advprune.objectives.losses import (
+    Adversary,
+    Batch,
+    Certificate,
+    Coefficients,
+    Losses,
+    Objective,
+)
 from advprune.objectives.mart import MART
 from advprune.objectives.pairing import LOGIT_PAIRING
 from advprune.objectives.penalties import PENALTIES, penalised
@@ -21,6 +29,7 @@ DEFENCES: dict[str, Defence] = {
 
 PRUNING: dict[str, Objective] = {
     "bayesian_pruning": bayesian_pruning,
+    "certified_pruning": certified_pruning,
     "anp": ADVERSARIAL.prune,
     **{f"anp_{name}": defence.prune for name, defence in DEFENCES.items()},
 }
@@ -28,6 +37,7 @@ PRUNING: dict[str, Objective] = {
 
 OBJECTIVES: dict[str, Objective] = {
     "standard": standard,
+    "certified": certified,
     "adversarial": ADVERSARIAL.train,
     "madry": madry,
     "adv_bnn": adv_bnn,
@@ -35,16 +45,21 @@ OBJECTIVES: dict[str, Objective] = {
     **PRUNING,
 }
 
+CERTIFIED = frozenset({"certified", "certified_pruning"})
+"""Objectives on bounds instead of attacks."""
+
 TAUGHT = frozenset({"ard", "rslad", "anp_ard", "anp_rslad"})
 """Objectives that need a teacher."""
 
 __all__ = [
+    "CERTIFIED",
     "OBJECTIVES",
     "PENALTIES",
     "PRUNING",
     "TAUGHT",
     "Adversary",
     "Batch",
+    "Certificate",
     "Coefficients",
     "Losses",
     "Objective",

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from advprune.gates import GatedModel
+from advprune.threat import ThreatModel
 
 
 class Adversary(Protocol):
@@ -43,6 +44,25 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """How an objective on bounds takes them, as it is in this step.
+
+    Attributes:
+        threat: what is bounded, with the present radius.
+        bound: name in `advprune.bounds.BOUNDS`.
+        clean_weight: κ in `κ CE(z) + (1 - κ) CE(z_worst)`.
+        linear_share: what linear bounds count of CE(z_worst), interval bounds being the rest.
+        on: `"sampled"` or `"expected"` gates of a gated model.
+    """
+
+    threat: ThreatModel
+    bound: str = "crown_ibp"
+    clean_weight: float = 0.5
+    linear_share: float = 1.0
+    on: str = "sampled"
+
+
+@dataclass(frozen=True)
 class Coefficients:
     """How an objective weighs its terms; notation of `adversarial_weight` is w, of `beta` β.
 
@@ -58,6 +78,7 @@ class Coefficients:
         beta: β of `β KL / N`, as it is in this step.
         examples: N, the size of the training set.
         unit_weights: (units,) factor on each unit's KL, or None for 1.
+        certificate: of objectives on bounds.
     """
 
     clean_weight: float = 1.0
@@ -70,6 +91,7 @@ class Coefficients:
     beta: float = 1.0
     examples: int = 1
     unit_weights: Tensor | None = None
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True)

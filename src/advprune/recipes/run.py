@@ -251,7 +251,7 @@ def _ship(recipe: Recipe, out: Path, splits: Splits, model: nn.Module, found: Fi
 
 def _gap(trained: Trained) -> str:
     return (
-        f"validation PGD accuracy: best checkpoint {trained.best:.2%}, last {trained.last:.2%},"
+        f"validation robust accuracy: best checkpoint {trained.best:.2%}, last {trained.last:.2%},"
         f" gap {trained.best - trained.last:.2%}; trained in {trained.seconds:.0f} s"
     )
 

@@ -68,13 +68,23 @@ def _render(run: RunFiles) -> str:
 def _training(run: RunFiles) -> Iterator[Picture]:
     metrics = run.metrics
     losses = _lines(
-        metrics, {"loss": "total", "clean_loss": "clean", "adversarial_loss": "adversarial"}
+        metrics,
+        {
+            "loss": "total",
+            "clean_loss": "clean",
+            "adversarial_loss": "adversarial",
+            "certified_loss": "certified",
+        },
     )
     if losses:
         yield _curve("Losses", metrics, losses, "loss", "Means over the training steps.")
     accuracies = _lines(
         metrics,
-        {"validation_clean": "clean, validation", "validation_robust": "robust, validation"},
+        {
+            "validation_clean": "clean, validation",
+            "validation_robust": "robust, validation",
+            "validation_certified": "certified, validation",
+        },
     )
     if accuracies:
         caption = "On images held out of training; robust is under the validation attack only."

@@ -8,10 +8,12 @@ class UnsupportedModelError(ValueError):
 class UnsupportedOperatorError(UnsupportedModelError):
     """An operator without a rule: naming it, its module and the line that calls it."""
 
-    def __init__(self, operator: str, module: str, place: str, reason: str) -> None:
+    def __init__(
+        self, operator: str, module: str, place: str, reason: str, task: str = "prune through"
+    ) -> None:
         self.operator = operator
         self.module = module
         self.place = place
         where = f"in module '{module}'" if module else "in the model's forward"
         at = f" ({place})" if place else ""
-        super().__init__(f"cannot prune through operator '{operator}' {where}{at}: {reason}")
+        super().__init__(f"cannot {task} operator '{operator}' {where}{at}: {reason}")

@@ -115,9 +115,10 @@ def place_of(node: Node) -> str:
     return (own or files or [""])[-1]
 
 
-def refusal(node: Node, reason: str) -> UnsupportedOperatorError:
-    """Returns the error that names the node's operator, module and place."""
-    return UnsupportedOperatorError(str(node.target), module_of(node), place_of(node), reason)
+def refusal(node: Node, reason: str, task: str = "prune through") -> UnsupportedOperatorError:
+    """Returns the error that names the node's operator, module and place, and what failed."""
+    where = (str(node.target), module_of(node), place_of(node))
+    return UnsupportedOperatorError(*where, reason, task)
 
 
 def _mark_dropouts(graph: torch.fx.Graph) -> None:

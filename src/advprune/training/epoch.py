@@ -8,11 +8,13 @@ from torch import Tensor
 
 from advprune import data
 from advprune.gates import GatedModel
+from advprune.objectives import CERTIFIED
 from advprune.structure import recalibrate
 from advprune.training import average, phases, snapshot, step, validation
 from advprune.training.adversary import eps_share
 from advprune.training.interrupt import Interrupted
 from advprune.training.progress import Advance
+from advprune.training.settings import Phase
 from advprune.training.state import Best, Run, Size, State, validation_seed
 from advprune.training.validation import Accuracy
 
@@ -57,7 +59,7 @@ def close(run: Run, state: State) -> Row:
     row |= _sized(state)
     if _is_validated(run, state):
         accuracy = _validated(run, state)
-        row |= {"validation_clean": accuracy.clean, "validation_robust": accuracy.robust}
+        row |= {f"validation_{name}": share for name, share in accuracy.shares().items()}
     if _is_folded_next(run, state):
         snapshot.save_model(run, state, snapshot.FOLDED)
     state.clock.tick()
@@ -89,7 +91,9 @@ def _row(run: Run, state: State) -> Row:
     row["step"] = state.position.total
     row |= {name: float(total) / steps for name, total in state.sums.items()}
     row["learning_rate"] = phase.learning_rate * step.rate(run, state)
-    if "adversarial_loss" in row:
+    if phase.objective in CERTIFIED:
+        row["eps"] = step.certificate(run, state).threat.eps
+    elif "adversarial_loss" in row:
         row["eps"] = run.threat.eps * eps_share(run, state)
     if phase.budget is not None:
         row["budget_multiplier"] = state.controller.multiplier
@@ -118,12 +122,13 @@ def _validated(run: Run, state: State) -> Accuracy:
             batch_size=run.settings.validation_batch_size,
             seed=validation_seed(run, state),
             device=run.fabric.device,
+            bound=_bound(state.phase(run)),
         )
         _warn_of_collapse(run, state, accuracy.robust)
-        state.latest = accuracy.robust
+        state.latest = accuracy.score
         if _is_best(run, state, accuracy):
             snapshot.save_model(run, state, snapshot.BEST)
-            state.best = Best(accuracy.robust, state.position.total)
+            state.best = Best(accuracy.score, state.position.total)
     return accuracy
 
 
@@ -146,6 +151,13 @@ def _warn_of_collapse(run: Run, state: State, robust: float) -> None:
         )
 
 
+def _bound(phase: Phase) -> str | None:
+    """The bound that the phase ends with, where it trains on one."""
+    if phase.objective not in CERTIFIED:
+        return None
+    return phase.certificate.bound if phase.certificate.linear_share[1] else "ibp"
+
+
 def _is_last_epoch(run: Run, state: State) -> bool:
     return state.position.epoch == state.phase(run).epochs
 
@@ -160,7 +172,7 @@ def _is_best(run: Run, state: State, accuracy: Accuracy) -> bool:
         return False
     if state.duals and not state.masks:  # ADMM cuts at the phase's end: this is not what ships
         return False
-    return state.best is None or accuracy.robust > state.best.robust
+    return state.best is None or accuracy.score > state.best.robust
 
 
 def _is_folded_next(run: Run, state: State) -> bool:

@@ -7,9 +7,11 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from advprune.bounds import narrow_weights, network
 from advprune.gates import CRITERIA, GatedModel, kept_units, remove, restore, settle
 from advprune.models.gaussian import GaussianModel
 from advprune.models.modes import evaluating
+from advprune.objectives import CERTIFIED
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers, sparsity
 from advprune.training.settings import Phase
@@ -52,8 +54,11 @@ def shaped(
 
 def first(run: Run) -> State:
     """The state before the first step."""
-    begin = _BEGINNINGS.get(run.settings.phases[0].on)
+    phase = run.settings.phases[0]
+    begin = _BEGINNINGS.get(phase.on)
     model = deepcopy(run.model) if begin is None else begin(run, run.model)
+    if phase.objective in CERTIFIED and phase.certificate.fresh:
+        narrow_weights(model, torch.Generator().manual_seed(run.settings.seed))
     return fresh(run, model.to(run.fabric.device), Position())
 
 
@@ -64,8 +69,9 @@ def check(run: Run) -> None:
         ValueError: It does not; the message names shapes, the operator, or the smallest cost.
     """
     _check_answer(run, "the model", run.model)
-    for name, network in run.networks.items():
-        _check_answer(run, name, network)
+    for name, other in run.networks.items():
+        _check_answer(run, name, other)
+    _check_bounds(run)
     gated_phases = [phase for phase in run.settings.phases if phase.on == "gated"]
     for phase in gated_phases:
         gated = deepcopy(run.gated)
@@ -182,6 +188,15 @@ def _check_answer(run: Run, name: str, model: nn.Module) -> None:
             f"{name} answers {given} to {len(images)} images; {images.name} has {classes}"
             f" classes, so allowed are logits of shape {(len(images), classes)}"
         )
+
+
+def _check_bounds(run: Run) -> None:
+    """Raises where the radius of a certified phase is impossible, or an operator has no bound."""
+    certified = [phase for phase in run.settings.phases if phase.objective in CERTIFIED]
+    for phase in certified:
+        run.threat.at(phase.certificate.eps or run.threat.eps)
+    if certified:
+        network(run.model, run.example)
 
 
 def _below_budget(run: Run, phase: Phase, gated: GatedModel, alive: Tensor) -> bool:

@@ -52,7 +52,11 @@ def shown(total: int, done: int, console: Console) -> Iterator[Advance]:
 
 
 def _accuracies(sums: Mapping[str, Tensor], count: int) -> str:
-    names = {"clean": "clean_accuracy", "robust": "adversarial_accuracy"}
+    names = {
+        "clean": "clean_accuracy",
+        "robust": "adversarial_accuracy",
+        "certified": "certified_accuracy",
+    }
     known = {label: sums[name] for label, name in names.items() if name in sums}
     if not known:
         return ""
@@ -66,6 +70,7 @@ def epoch_line(row: Mapping[str, str | int | float], epochs: int) -> str:
     for label, column in (
         ("clean", "validation_clean"),
         ("robust", "validation_robust"),
+        ("certified", "validation_certified"),
         ("MACs", "macs"),
     ):
         if column in row:

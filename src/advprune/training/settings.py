@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from advprune.bounds import BOUNDS
 from advprune.choices import choose
 from advprune.gates import CRITERIA, FAMILIES, maker
 from advprune.objectives import OBJECTIVES, PENALTIES, PRUNING, TAUGHT
@@ -24,6 +25,7 @@ from advprune.threat import read_length
 
 Precision = Literal["float32", "bfloat16"]
 Share = Annotated[float, Field(gt=0, le=1)]
+Part = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -46,6 +48,11 @@ def _criterion(name: str) -> str:
 
 def _penalty(name: str) -> str:
     choose("penalty", name, PENALTIES)
+    return name
+
+
+def _bound(name: str) -> str:
+    choose("bound", name, BOUNDS)
     return name
 
 
@@ -140,6 +147,32 @@ class Penalty(Settings):
     weight: Rate
 
 
+class CertificateSettings(Settings):
+    """The bounds that objectives ``certified`` and ``certified_pruning`` train on.
+
+    Pairs are values before and after the phase's ``eps_warmup_epochs``, between which they move in
+    a line with eps; without a warm-up the second holds throughout.
+
+    Attributes:
+        bound: ``"ibp"``, ``"crown_ibp"``, or ``"polytope"``, the convex outer polytope's, which
+            costs a pass for every unit whose sign the threat leaves open; ``"crown"`` likewise.
+        eps: Radius that is trained against where it is not the threat's own; a larger one often
+            certifies more at the smaller. In pixel units.
+        clean_weight: kappa of ``kappa CE(z) + (1 - kappa) CE(z_worst)``.
+        linear_share: What linear bounds count of CE(z_worst), interval bounds being the rest.
+        on: Whether a gated model is bounded with sampled or with expected gates.
+        fresh: Whether the run's first phase begins with weights drawn so that intervals keep their
+            width from layer to layer, instead of the model's own: short schedules need it.
+    """
+
+    bound: Annotated[str, AfterValidator(_bound)] = "crown_ibp"
+    eps: Annotated[float, Field(gt=0), BeforeValidator(partial(read_length, "eps"))] | None = None
+    clean_weight: tuple[Part, Part] = (1.0, 0.5)
+    linear_share: tuple[Part, Part] = (1.0, 0.0)
+    on: Literal["sampled", "expected"] = "sampled"
+    fresh: bool = False
+
+
 class Budget(Settings):
     """What the network may cost once its gated phase is over.
 
@@ -214,6 +247,7 @@ class Phase(Settings):
         penalty: A penalty on the weights.
         remove_dead_after: Epochs a unit stays inactive before it is removed for good; None never.
         attack: The attack that makes the adversarial images.
+        certificate: The bounds of objectives ``certified`` and ``certified_pruning``.
         average: Decay of the exponential moving average of the parameters; None is none.
     """
 
@@ -248,6 +282,7 @@ class Phase(Settings):
     penalty: Penalty | None = None
     remove_dead_after: Count | None = None
     attack: AttackSettings = AttackSettings()
+    certificate: CertificateSettings = CertificateSettings()
     average: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")

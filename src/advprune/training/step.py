@@ -5,9 +5,11 @@ from torch import Tensor
 
 from advprune.gates import GatedModel
 from advprune.objectives import (
+    CERTIFIED,
     OBJECTIVES,
     PENALTIES,
     Batch,
+    Certificate,
     Coefficients,
     Losses,
     Objective,
@@ -15,7 +17,7 @@ from advprune.objectives import (
     perturbed,
 )
 from advprune.training import average, budget, optimisers, schedule, sparsity
-from advprune.training.adversary import Adversary, adversary
+from advprune.training.adversary import Adversary, adversary, eps_share
 from advprune.training.settings import Phase
 from advprune.training.state import Run, State
 
@@ -52,6 +54,19 @@ def beta(run: Run, state: State) -> float:
     phase = state.phase(run)
     risen = schedule.warmup(phase.kl_warmup_epochs, state.progress(run))
     return phase.beta * risen * state.controller.multiplier
+
+
+def certificate(run: Run, state: State) -> Certificate:
+    """The bounds of the step that comes next, in a phase that trains on them."""
+    settings, share = state.phase(run).certificate, eps_share(run, state)
+    radius = settings.eps or run.threat.eps
+    return Certificate(
+        threat=run.threat.at(radius * share),
+        bound=settings.bound,
+        clean_weight=_between(settings.clean_weight, share),
+        linear_share=_between(settings.linear_share, share),
+        on=settings.on,
+    )
 
 
 def _objective(run: Run, state: State, phase: Phase) -> Objective:
@@ -114,7 +129,13 @@ def _coefficients(run: Run, state: State) -> Coefficients:
         vulnerability_weight=phase.vulnerability_weight,
         vulnerability_trains_gates=phase.vulnerability_trains_gates,
         gate_clean_weight=phase.gate_clean_weight,
+        certificate=certificate(run, state) if phase.objective in CERTIFIED else None,
     )
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    """On the line from the first to the second."""
+    return ends[0] + (ends[1] - ends[0]) * share
 
 
 def _hold_budget(run: Run, state: State) -> None:

@@ -1,4 +1,4 @@
-"""Clean and PGD accuracy on the validation images, which choose the best checkpoint."""
+"""Clean, PGD and certified accuracy on the validation images, which choose the best checkpoint."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from advprune.attacks import PGD
+from advprune.bounds import Region, is_certified, margin_bounds
+from advprune.bounds import network as bounded
 from advprune.data import Images, batches
 from advprune.models.modes import evaluating
 from advprune.threat import ThreatModel
@@ -18,10 +20,22 @@ class Accuracy:
     Attributes:
         clean: As they are.
         robust: Under PGD.
+        certified: By a bound, whatever the attack; None where no bound was asked for.
     """
 
     clean: float
     robust: float
+    certified: float | None = None
+
+    @property
+    def score(self) -> float:
+        """The share that chooses the best checkpoint: the certified one where there is one."""
+        return self.robust if self.certified is None else self.certified
+
+    def shares(self) -> dict[str, float]:
+        """The shares that were measured, by name."""
+        measured = {"clean": self.clean, "robust": self.robust, "certified": self.certified}
+        return {name: share for name, share in measured.items() if share is not None}
 
 
 def measure(
@@ -33,8 +47,9 @@ def measure(
     batch_size: int,
     seed: int,
     device: torch.device,
+    bound: str | None = None,
 ) -> Accuracy:
-    """Attacks the network on all images, at the threat's full eps.
+    """Attacks the network on all images, at the threat's full eps, and bounds it on request.
 
     Args:
         network: Plain, as it would ship now.
@@ -45,13 +60,20 @@ def measure(
         seed: Of the random starts, which come from a generator of their own: nothing is drawn
             from training's random state.
         device: Where the network is.
+        bound: Name in ``advprune.bounds.BOUNDS``; None bounds nothing.
     """
     attack = PGD(threat, steps=steps)
     generator = torch.Generator().manual_seed(seed)
-    clean = robust = 0
+    clean = robust = certified = 0
     for batch in batches(images, batch_size):
         x, y = (part.to(device) for part in batch)
         with evaluating(network), torch.no_grad():
-            clean += int((network(x).argmax(1) == y).sum())
+            logits = network(x)
+            clean += int((logits.argmax(1) == y).sum())
+            if bound is not None:
+                region, classes = Region(x, threat), logits.shape[1]
+                margins = margin_bounds(bounded(network, x), region, y, classes, bound)
+                certified += int(is_certified(margins, y).sum())
         robust += int((~attack.run(network, x, y, generator=generator).fooled).sum())
-    return Accuracy(clean / len(images), robust / len(images))
+    count = len(images)
+    return Accuracy(clean / count, robust / count, None if bound is None else certified / count)
