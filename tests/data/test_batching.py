@@ -4,6 +4,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from advprune.data import Images, batches, crop_flip, iterate, load
+from advprune.data.batching import noisy
 
 
 def numbered(number: int) -> Images:
@@ -131,3 +132,14 @@ def test_what_holds_no_examples_is_refused_with_what_is_allowed() -> None:
         iterate(load("digits"), 2)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"must give tensors .*ndarray"):
         iterate((np.zeros((2, 1, 4, 4)), np.zeros(2)), 2)  # type: ignore[arg-type]
+
+
+def test_noise_comes_after_the_other_changes_and_may_leave_the_range() -> None:
+    x = torch.full((200, 1, 4, 4), 0.5)
+    mirrored = noisy(0.25, lambda images, _: images + 0.5)
+    changed = mirrored(x, torch.Generator().manual_seed(0))
+    assert changed.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert changed.std().item() == pytest.approx(0.25, abs=0.02)
+    assert changed.max() > 1
+    again = mirrored(x, torch.Generator().manual_seed(0))
+    assert torch.equal(changed, again)

@@ -88,3 +88,17 @@ def test_digits_are_certified(tmp_path: Path) -> None:
     row = dict(zip(heading.split(","), last.split(","), strict=True))
     assert float(row["validation_certified"]) == trained.last
     assert float(row["validation_certified"]) <= float(row["validation_robust"])
+
+
+def test_noise_is_for_objectives_without_attacks_and_bounds(make_settings: MakeSettings) -> None:
+    with pytest.raises(ValueError, match="objective 'certified' does not take"):
+        make_settings(PHASE, noise=0.25)
+    assert make_settings({"objective": "standard"}, noise=0.25).noise == 0.25
+
+
+def test_training_on_noise_sees_other_images(go: GoTrain, make_settings: MakeSettings) -> None:
+    plain, noisy = (
+        go(make_settings({"objective": "standard"}, noise=sigma), f"run-{sigma}").model
+        for sigma in (0.0, 0.5)
+    )
+    assert not torch.equal(plain.get_parameter("f1.weight"), noisy.get_parameter("f1.weight"))

@@ -86,6 +86,24 @@ def crop_flip(x: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor
     return windows.permute(0, 3, 1, 2).contiguous()
 
 
+def noisy(sigma: float, after: Augment | None = None) -> Augment:
+    """Give the augmentation that adds N(0, σ²) to every pixel, and does not cut at the bounds.
+
+    Source: Cohen et al. 2019 (arXiv 1902.02918), section 3.3: the training of networks that are to
+    be smoothed.
+
+    Args:
+        sigma: Standard deviation, in units of pixels.
+        after: Another augmentation, which comes first.
+    """
+
+    def change(x: Tensor, generator: torch.Generator) -> Tensor:
+        x = x if after is None else after(x, generator)
+        return x + sigma * torch.randn(x.shape, generator=generator)
+
+    return change
+
+
 AUGMENTS: dict[str, Augment] = {"crop_flip": crop_flip}
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 from torch import Tensor
 
 from advprune import data
+from advprune.data.batching import AUGMENTS, Augment, noisy
 from advprune.gates import GatedModel
 from advprune.objectives import CERTIFIED
 from advprune.structure import recalibrate
@@ -14,7 +15,7 @@ from advprune.training import average, phases, snapshot, step, validation
 from advprune.training.adversary import eps_share
 from advprune.training.interrupt import Interrupted
 from advprune.training.progress import Advance
-from advprune.training.settings import Phase
+from advprune.training.settings import Phase, Training
 from advprune.training.state import Best, Run, Size, State, validation_seed
 from advprune.training.validation import Accuracy
 
@@ -71,17 +72,21 @@ def close(run: Run, state: State) -> Row:
 def _batches(run: Run, state: State) -> Iterator[tuple[Tensor, Tensor]]:
     """The epoch's batches, without those that were trained on before a resume."""
     state.order.set_state(state.order_at_start)
-    augment = run.settings.augment
     images = data.batches(
         run.splits.train,
         run.settings.batch_size,
         generator=state.order,
         shuffle=True,
-        augment=None if augment == "none" else augment,
+        augment=_augmentation(run.settings),
     )
     replays = state.phase(run).attack.replays or 1
     replayed = (batch for batch in images for _ in range(replays))
     return islice(replayed, state.position.step, run.steps_per_epoch)
+
+
+def _augmentation(settings: Training) -> Augment | None:
+    change = AUGMENTS.get(settings.augment)
+    return noisy(settings.noise, change) if settings.noise else change
 
 
 def _row(run: Run, state: State) -> Row:

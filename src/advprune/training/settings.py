@@ -345,6 +345,8 @@ class Training(Settings):
         phases: Trained one after another: dense phases, then gaussian, gated and slim ones.
         batch_size: Clean images a step.
         augment: Random changes of the training images.
+        noise: Standard deviation of Gaussian noise on the training images, in units of pixels, for
+            networks that are to be smoothed; attacks and bounds take no such images.
         seed: Of weights' order, gates' noise, attacks and shuffling.
         device: Where to train; ``"auto"`` takes an accelerator where there is one.
         precision: Of training's own passes.
@@ -362,6 +364,7 @@ class Training(Settings):
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     batch_size: Count = 128
     augment: Literal["none", "crop_flip"] = "none"
+    noise: Weight = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Precision = "float32"
@@ -380,6 +383,17 @@ class Training(Settings):
         """The saved models that the phases name."""
         teachers = {phase.teacher for phase in self.phases if phase.teacher is not None}
         return teachers.union(*(phase.attack.sources for phase in self.phases))
+
+    @model_validator(mode="after")
+    def _noise_meets_no_attack(self) -> Self:
+        allowed = ("standard", "bayesian_pruning")
+        others = [phase.objective for phase in self.phases if phase.objective not in allowed]
+        if self.noise and others:
+            raise ValueError(
+                f"noise={self.noise} leaves the pixels' range, which objective {others[0]!r} does"
+                f" not take; allowed with it: {', '.join(allowed)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _phases_follow_one_another(self) -> Self:
