@@ -64,7 +64,7 @@ def smallest_margin(model: Tiny, x: Tensor, y: int, eps: float) -> float:
 
 def test_verdicts_are_those_of_trying_every_pattern_of_signs() -> None:
     model, branched, met = Tiny().eval(), 0, set()
-    for seed, eps in itertools.product(range(6), (0.3, 0.6)):
+    for seed, eps in itertools.product(range(6, 12), (0.3, 0.6)):
         reseed(model, seed)
         x = torch.rand(1, 1, 1, 2, generator=torch.Generator().manual_seed(seed + 100))
         y = model(x).argmax(1)
