@@ -43,7 +43,7 @@ from advprune.evaluation import evaluate, write_json
 from advprune.threat import ThreatModel
 
 EPOCHS, BATCH, RATE = 12, 64, 2e-3
-DRAWS, SAMPLES, QUERIES = 20, 10, 500
+DRAWS, SAMPLES, QUERIES = 20, 8, 300
 TEMPERATURE = 50.0
 
 
@@ -266,7 +266,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 @click.command(help=__doc__)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
-@click.option("--images", "number", default=120, show_default=True, help="Random test images.")
+@click.option("--images", "number", default=40, show_default=True, help="Random test images.")
 @click.option("--eps", default="0.1", show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def main(out: Path, number: int, eps: str, seed: int) -> None:

@@ -14,11 +14,9 @@ from advprune.evaluation.result import Finding
 IMAGES = 8
 """Images on which layers are looked at."""
 
-LEAST, LOOKED_AT = 64, 256
-"""Values other than 0 that a layer must put out to be judged, and those that are looked at.
-
-It is called integer-valued where at most a quarter of them differ.
-"""
+LEAST, LOOKED_AT, FEW = 64, 4096, 64
+"""Values other than 0 that a layer must put out to be judged; those that are looked at; and how
+many may differ, at most, and be at most a quarter of the former, for few."""
 
 
 def check_model(model: nn.Module, x: Tensor, y: Tensor) -> Iterator[Finding]:
@@ -91,5 +89,6 @@ class _Values(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch stat
     def _has_few(self, out: Tensor) -> bool:
         if out.dim() < 2 or len(out) != self.batch or not out.is_floating_point():
             return False
-        values = out[out != 0][:LOOKED_AT].tolist()  # of a sparse layer few, but no two alike
-        return len(values) >= LEAST and len(set(values)) <= len(values) / 4
+        values = out.flatten()[:LOOKED_AT]
+        nonzero = int((values != 0).sum())  # of a sparse layer few, but no two alike
+        return nonzero >= LEAST and 1 < len(set(values.tolist())) <= min(FEW, nonzero / 4)
