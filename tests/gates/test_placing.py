@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from advprune.gates import BetaBernoulli, GatedModel, gate
 from advprune.models import build
+from advprune.pruning import slim
 from advprune.structure import UnsupportedModelError
 
 IMAGES = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(3))
@@ -102,7 +103,7 @@ class SharesAWeight(Small):
 
 
 def test_a_weight_that_is_read_without_its_layer_is_refused() -> None:
-    with pytest.raises(UnsupportedModelError, match=r"\['fc'\] are read without calling"):
+    with pytest.raises(UnsupportedModelError, match="conv: fc is read without calling this layer"):
         gate(ReadsFunctionally(), IMAGES)
 
 
@@ -111,6 +112,10 @@ def test_a_width_fixed_in_forward_is_refused() -> None:
         gate(FixesItsWidth(), IMAGES)
 
 
-def test_a_weight_that_two_layers_share_is_refused() -> None:
-    with pytest.raises(UnsupportedModelError, match="SharesAWeight cannot be cut"):
-        gate(SharesAWeight(), IMAGES)
+def test_layers_that_share_a_weight_share_it_when_cut() -> None:
+    gated = gate(SharesAWeight(), IMAGES, "fixed").eval()
+    gated.gates["conv"].close(torch.tensor([True, False, False, True]))
+    expected = gated(IMAGES)
+    small = slim(gated, IMAGES)
+    assert small.get_submodule("fc").weight is small.get_submodule("tied").weight
+    torch.testing.assert_close(small(IMAGES), expected)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.gates.base import Gate
-from advprune.structure import Layer, Structure
+from advprune.structure import Layer, Structure, living
 
 
 class Board:
@@ -35,9 +35,9 @@ class Board:
             self.values = None
 
     def factor(self, layer: Layer) -> Tensor:
-        """Returns the product of the gates of each input of the layer, (examples or 1, inputs)."""
+        """Returns the gates of what the layer is given, (examples or 1, channels)."""
         assert self.values is not None
-        return layer.factor(self.values)
+        return layer.gates(self.values)
 
 
 class ApplyGates:
@@ -50,17 +50,28 @@ class ApplyGates:
         self.board = board
         self.layer = layer
 
-    def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    def __call__(self, _module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Returns the gated input in place of the first one, while a gated pass runs."""
         if self.board.values is None:
             return None
-        factor = self.board.factor(self.board.structure.layers[self.layer])
-        x = inputs[0]
-        if isinstance(module, nn.Linear):
-            factor = factor.view(factor.shape[0], *[1] * (x.dim() - 2), -1)
-        else:
-            factor = factor.view(*factor.shape, *[1] * (x.dim() - 2))
-        return (x * factor.to(x.dtype), *inputs[1:])
+        layer = self.board.structure.layers[self.layer]
+        x: Tensor = inputs[0]
+        return (x * _beside(self.board.factor(layer), x, layer.channels).to(x.dtype), *inputs[1:])
+
+
+def _beside(factor: Tensor, x: Tensor, channels: int) -> Tensor:
+    """Returns (examples, channels) factors in a shape that multiplies what a layer is given.
+
+    Args:
+        factor: one row an example, or one for all.
+        x: the input; windows or crops of one example lie side by side along its first dimension.
+        channels: the dimension of the input that the factors go along, 1 or -1.
+    """
+    if 1 < len(factor) < len(x):
+        factor = factor.repeat_interleave(len(x) // len(factor), dim=0)
+    others = [1] * (x.dim() - 2)
+    shape = (*others, -1) if channels < 0 else (-1, *others)
+    return factor.view(len(factor), *shape)
 
 
 class GatedModel(nn.Module):
@@ -163,41 +174,3 @@ def drop_gates(model: nn.Module) -> None:
         hooks = module._forward_pre_hooks  # noqa: SLF001 - torch lists hooks nowhere else
         for key in [key for key, hook in hooks.items() if isinstance(hook, ApplyGates)]:
             del hooks[key]
-
-
-def living(structure: Structure, active: Tensor, score: Tensor) -> Tensor:
-    """Returns which active units are still read, never emptying a group; (units,) bool.
-
-    Args:
-        structure: groups and layers.
-        active: (units,) bool, the gates' own word.
-        score: (units,); the best unit of an empty group stays.
-    """
-    keep = active.clone()
-    for _ in range(len(structure.groups) + 1):
-        before = keep
-        keep = _never_empty(structure, keep & _read(structure, keep), score)
-        if bool((keep == before).all()):
-            break
-    return keep
-
-
-def _read(structure: Structure, keep: Tensor) -> Tensor:
-    ones = torch.cat([keep, keep.new_ones(1)])
-    read = torch.zeros_like(ones)
-    for layer in structure.layers.values():
-        open_ = layer.factor(ones)
-        for factor in layer.inputs:
-            read[factor[open_]] = True
-    return read[:-1]
-
-
-def _never_empty(structure: Structure, keep: Tensor, score: Tensor) -> Tensor:
-    keep = keep.clone()
-    ones = torch.cat([keep, keep.new_ones(1)])
-    for layer in structure.layers.values():  # one input of each layer, with all its factors
-        if not bool(layer.factor(ones).any()):
-            best = layer.factor(torch.cat([score, score.new_ones(1)])).argmax()
-            for factor in layer.inputs:
-                ones[factor[best]] = True
-    return ones[:-1]

@@ -13,12 +13,12 @@ from advprune.gates.base import Gate
 from advprune.gates.beta_bernoulli import BetaBernoulli
 from advprune.gates.bottleneck import Bottleneck
 from advprune.gates.fixed import Fixed
-from advprune.gates.gated import GatedModel, drop_gates, living
+from advprune.gates.gated import GatedModel, drop_gates
 from advprune.gates.hard_concrete import HardConcrete
 from advprune.gates.log_normal import LogNormal
 from advprune.gates.variational_dropout import VariationalDropout
 from advprune.models.modes import evaluating
-from advprune.structure import CutNetwork, UnsupportedModelError, trace
+from advprune.structure import CutNetwork, UnsupportedModelError, living, trace
 from advprune.structure.parity import mismatch
 
 FAMILIES: dict[str, Callable[..., Gate]] = {
@@ -83,31 +83,8 @@ def gate(
         for name, group in structure.groups.items()
     }
     gated = GatedModel(copy.deepcopy(model), structure, gates)
-    _check_reached(gated, example_input)
     _check_cut(gated, example_input)
     return gated
-
-
-def _check_reached(gated: GatedModel, example_input: Tensor) -> None:
-    """Raises where a layer's weight is read without calling the layer: its gate would be idle."""
-    called: set[str] = set()
-    hooks = [
-        gated.model.get_submodule(name).register_forward_pre_hook(
-            lambda _module, _inputs, name=name: called.add(name)
-        )
-        for name in gated.structure.layers
-    ]
-    try:
-        with evaluating(gated), torch.no_grad():
-            gated(example_input[:1])
-    finally:
-        for hook in hooks:
-            hook.remove()
-    idle = sorted(set(gated.structure.layers) - called)
-    if idle:
-        raise UnsupportedModelError(
-            f"the weights of {idle} are read without calling these layers, so gates cannot act"
-        )
 
 
 def _check_cut(gated: GatedModel, example_input: Tensor) -> None:

@@ -23,7 +23,7 @@ def remove(gated: GatedModel, keep: Tensor) -> dict[str, dict[int, Tensor]]:
     structure = gated.structure
     keep = kept_units(gated, keep)
     kept = structure.kept_indices(keep)
-    resize(gated.model, kept)
+    resize(gated.model, kept, structure.kept_counts(keep))
     followed = {f"model.{name}": dims for name, dims in kept.items()}
     for number, (name, units) in enumerate(structure.split(keep).items()):
         indices = units.nonzero().flatten()

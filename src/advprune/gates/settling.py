@@ -5,8 +5,8 @@ from bisect import bisect_left
 import torch
 from torch import Tensor
 
-from advprune.gates.gated import GatedModel, living
-from advprune.structure import Structure
+from advprune.gates.gated import GatedModel
+from advprune.structure import Structure, living
 
 
 def settle(gated: GatedModel, budget: float, score: Tensor | None = None) -> None:

@@ -2,8 +2,10 @@
 
 from advprune.structure.cut import CutNetwork
 from advprune.structure.errors import UnsupportedModelError, UnsupportedOperatorError
+from advprune.structure.living import least, living
 from advprune.structure.network import GraphNetwork, graph_network
-from advprune.structure.plan import Group, Layer, Structure
+from advprune.structure.parts import Group, Layer
+from advprune.structure.plan import Structure
 from advprune.structure.recalibrate import recalibrate
 from advprune.structure.select import SelectedLinear
 from advprune.structure.trace import trace
@@ -18,6 +20,8 @@ __all__ = [
     "UnsupportedModelError",
     "UnsupportedOperatorError",
     "graph_network",
+    "least",
+    "living",
     "recalibrate",
     "trace",
 ]

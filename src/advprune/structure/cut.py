@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.structure.plan import Structure
-from advprune.structure.resize import resize, sliced
+from advprune.structure.resize import names_of, resize, sliced, tensors_of
 from advprune.structure.select import SelectedLinear
 
 
@@ -24,13 +24,14 @@ class CutNetwork:
         self._model = model
         self._structure = structure
         self._keep = keep
-        tensors = _tensors(model)
+        tensors = tensors_of(model)
+        self._same = names_of(tensors)
         self._kept = {
             name: {dim: kept for dim, kept in dims.items() if len(kept) < tensors[name].shape[dim]}
             for name, dims in structure.kept_indices(keep).items()
         }
         self.network = copy.deepcopy(model).eval().requires_grad_(False)
-        resize(self.network, self._kept)
+        resize(self.network, self._kept, structure.kept_counts(keep))
 
     def refresh(self, values: Tensor) -> nn.Module:
         """Copies the model's present weights, with the units' values folded in.
@@ -41,20 +42,23 @@ class CutNetwork:
         Returns:
             The network.
         """
-        source = _tensors(self._model)
+        source = tensors_of(self._model)
         values = values.detach() * self._keep.to(values)
         values = torch.cat([values, values.new_ones(1)])
         factors = {
-            f"{name}.weight": layer.factor(values)
-            for name, layer in self._structure.gated_layers.items()
+            alias: (layer.reads, layer.factor(values))
+            for layer in self._structure.gated_layers.values()
+            for alias in self._same[layer.parameter]
         }
         with torch.no_grad():
-            for name, target in _tensors(self.network).items():
+            for name, target in tensors_of(self.network).items():
                 kept = self._kept.get(name, {})
                 value = sliced(source[name].detach(), kept)
                 if name in factors:
-                    columns = sliced(factors[name], {0: kept[1]} if 1 in kept else {})
-                    value = value * columns.view(1, -1, *[1] * (value.dim() - 2)).to(value)
+                    dim, columns = factors[name]
+                    columns = sliced(columns, {0: kept[dim]} if dim in kept else {})
+                    shape = [-1 if place == dim else 1 for place in range(value.dim())]
+                    value = value * columns.view(shape).to(value)
                 target.copy_(value)
         return self.network
 
@@ -74,8 +78,3 @@ class CutNetwork:
             setattr(self.network.get_submodule(parent), attribute, SelectedLinear(linear, index))
             selected[name] = index.tolist()
         return selected
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    parameters = model.named_parameters(remove_duplicate=False)
-    return {**dict(parameters), **dict(model.named_buffers(remove_duplicate=False))}

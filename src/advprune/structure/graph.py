@@ -107,6 +107,11 @@ def module_of(node: Node) -> str:
     return "" if name.startswith("_empty_nn_module_stack") else name
 
 
+def caller_of(node: Node) -> str:
+    """Returns the module's first name; that of a second call has a number behind an @."""
+    return module_of(node).partition("@")[0]
+
+
 def place_of(node: Node) -> str:
     """Returns file and line of the call, as near to the user's code as is known."""
     lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]

@@ -3,89 +3,15 @@
 One plan serves the gates, the cut network inside training and the slim network.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Group:
-    """Units that one gate decides on.
-
-    Attributes:
-        name: the first layer, in execution order, that makes the units.
-        units: how many there are now.
-        total: how many there were before any was removed.
-        start: position of the first one in the vector of all units.
-    """
-
-    name: str
-    units: int
-    total: int
-    start: int
-
-    @property
-    def span(self) -> slice:
-        """Returns the group's place in the vector of all units."""
-        return slice(self.start, self.start + self.units)
-
-
-class Columns:
-    """Takes columns out of a vector; a run in which each is repeated alike needs no gather.
-
-    Args:
-        index: (columns,), which ones.
-    """
-
-    def __init__(self, index: Tensor) -> None:
-        self._index = index
-        self._start, self._stop = int(index.min()), int(index.max()) + 1
-        self._repeat = len(index) // (self._stop - self._start)
-        run = torch.arange(self._start, self._stop).repeat_interleave(self._repeat)
-        self._is_run = torch.equal(run, index)
-
-    def of(self, values: Tensor) -> Tensor:
-        """Returns the columns of the last dimension."""
-        if not self._is_run:
-            return values.index_select(-1, self._index.to(values.device))
-        columns = values[..., self._start : self._stop]
-        return columns if self._repeat == 1 else columns.repeat_interleave(self._repeat, dim=-1)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer that reads units along one dimension of its weight and makes units along another.
-
-    Attributes:
-        module: qualified name of the layer.
-        inputs: the units that decide on each input, one tensor (inputs,) a factor: first the units
-            that arrive, then those of a gate on the layer's own inputs, if it has one.
-        outputs: the unit of each output, (outputs,).
-        pair_macs: multiply-accumulates, for one example, of one input feeding one output.
-    """
-
-    module: str
-    inputs: tuple[Tensor, ...]
-    outputs: Tensor
-    pair_macs: int
-
-    def factor(self, values: Tensor) -> Tensor:
-        """Returns what multiplies each input: the product of its units' values, (..., inputs).
-
-        Args:
-            values: (..., units + 1), bool too (then an input is open where all its units are).
-        """
-        product = self._columns[0].of(values)
-        for columns in self._columns[1:]:
-            product = product * columns.of(values)
-        return product
-
-    @cached_property
-    def _columns(self) -> tuple["Columns", ...]:
-        return tuple(Columns(units) for units in self.inputs)
+from advprune.structure.parts import Group, Layer
 
 
 @dataclass(frozen=True)
@@ -99,11 +25,18 @@ class Structure:
         groups: in execution order, by name.
         layers: convolutions and linear layers in execution order, by qualified name.
         slices: for each parameter or buffer, the units along each sliced dimension.
+        counts: for each attribute of a module that counts units, such as a convolution's groups,
+            the units that it counts.
+        spans: sets of units of which one must stay, so that no value is ever empty.
+        blocked: why a layer's outputs all stay, by the layer's name; the others can be pruned.
     """
 
     groups: Mapping[str, Group]
     layers: Mapping[str, Layer]
     slices: Mapping[str, Mapping[int, Tensor]] = field(default_factory=dict)
+    counts: Mapping[str, Tensor] = field(default_factory=dict)
+    spans: tuple[Tensor, ...] = ()
+    blocked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def units(self) -> int:
@@ -118,6 +51,31 @@ class Structure:
             for name, layer in self.layers.items()
             if bool((layer.inputs[0] < self.units).any())
         }
+
+    def makers(self, group: str) -> list[str]:
+        """Returns the names of the layers that make units of a group, in execution order."""
+        span = self.groups[group].span
+        return [
+            name
+            for name, layer in self.layers.items()
+            if bool(((layer.outputs >= span.start) & (layer.outputs < span.stop)).any())
+        ]
+
+    def parameters(self, sizes: Mapping[str, Sequence[int]], keep: Tensor) -> int:
+        """Returns how many numbers some parameters hold when the units outside `keep` are cut.
+
+        Args:
+            sizes: the parameters' shapes now, by name; a tied one under one name only.
+            keep: (units,) bool.
+        """
+        kept = self.kept_indices(keep)
+        return sum(
+            math.prod(
+                len(kept[name][dim]) if dim in kept.get(name, {}) else size
+                for dim, size in enumerate(shape)
+            )
+            for name, shape in sizes.items()
+        )
 
     def join(self, values: Mapping[str, Tensor]) -> Tensor:
         """Returns the groups' values, each (..., units of the group), as one (..., all units)."""
@@ -180,6 +138,7 @@ class Structure:
                 layer,
                 inputs=tuple(number[factor[ones[layer.inputs[0]]]] for factor in layer.inputs),
                 outputs=remaining(layer.outputs),
+                arriving=None if layer.arriving is None else remaining(layer.arriving),
             )
             for name, layer in self.layers.items()
         }
@@ -187,7 +146,19 @@ class Structure:
             name: {dim: remaining(units) for dim, units in dims.items()}
             for name, dims in self.slices.items()
         }
-        return Structure(groups, layers, slices)
+        return replace(
+            self,
+            groups=groups,
+            layers=layers,
+            slices=slices,
+            counts={name: remaining(units) for name, units in self.counts.items()},
+            spans=tuple(remaining(units) for units in self.spans),
+        )
+
+    def kept_counts(self, keep: Tensor) -> dict[str, int]:
+        """Returns the new value of each module's attribute that counts units."""
+        ones = self._extended(keep)
+        return {name: int(ones[units].sum()) for name, units in self.counts.items()}
 
     def kept_indices(self, keep: Tensor) -> dict[str, dict[int, Tensor]]:
         """Returns, for each parameter or buffer, the indices that stay along each dimension."""
@@ -218,7 +189,8 @@ class Structure:
             own = torch.arange(start, start + count)
             layers[name] = replace(layers[name], inputs=(*layers[name].inputs, own))
             start += count
-        return Structure(groups, layers, self.slices).with_fixed_moved(fixed, start)
+        changed = replace(self, groups=groups, layers=layers)
+        return changed.with_fixed_moved(fixed, start)
 
     def with_fixed_moved(self, old: int, new: int) -> "Structure":
         """Returns the structure with another number for what always stays."""
@@ -231,6 +203,7 @@ class Structure:
                 layer,
                 inputs=(moved(layer.inputs[0]), *layer.inputs[1:]),
                 outputs=moved(layer.outputs),
+                arriving=None if layer.arriving is None else moved(layer.arriving),
             )
             for name, layer in self.layers.items()
         }
@@ -238,7 +211,8 @@ class Structure:
             name: {dim: moved(units) for dim, units in dims.items()}
             for name, dims in self.slices.items()
         }
-        return Structure(self.groups, layers, slices)
+        counts = {name: moved(units) for name, units in self.counts.items()}
+        return replace(self, layers=layers, slices=slices, counts=counts)
 
     def _extended(self, keep: Tensor | None) -> Tensor:
         kept = torch.ones(self.units, dtype=torch.bool) if keep is None else keep.bool().cpu()

@@ -1,12 +1,19 @@
 """From a model to its structure."""
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 
+from advprune.structure.closing import close
 from advprune.structure.errors import UnsupportedModelError
+from advprune.structure.flow import Flow
 from advprune.structure.graph import export
-from advprune.structure.plan import Group, Layer, Structure
-from advprune.structure.rules import Flow, walk
+from advprune.structure.labels import compact, varying
+from advprune.structure.parts import Group, Layer
+from advprune.structure.plan import Structure
+from advprune.structure.resize import names_of, tensors_of
+from advprune.structure.walk import walk
 
 
 def trace(model: nn.Module, example_input: Tensor) -> Structure:
@@ -25,32 +32,95 @@ def trace(model: nn.Module, example_input: Tensor) -> Structure:
             f"example_input has shape {tuple(example_input.shape)}; "
             "it must be (batch, channels, height, width)"
         )
-    return _numbered(walk(export(model, example_input)))
+    flow = walk(export(model, example_input), model)
+    close(flow)
+    return _numbered(flow)
 
 
 def _numbered(flow: Flow) -> Structure:
-    roots = flow.units.groups()
-    groups: dict[str, Group] = {}
-    number: dict[int, int] = {}
-    start = 0
-    read = torch.cat([flow.units.roots(inputs) for inputs, _, _ in flow.reads.values()])
-    for name, members in roots.items():
-        if not name or not bool(torch.isin(members, read).any()):
-            continue  # tied to the image or the logits, or read by nobody: left whole
-        groups[name] = Group(name, len(members), len(members), start)
-        number.update(zip(members.tolist(), range(start, start + len(members)), strict=True))
-        start += len(members)
-    if not groups:
-        raise UnsupportedModelError("the model has no group of channels that could be pruned")
+    number, groups = _numbers(flow)
+    units = sum(group.units for group in groups.values())
 
     def numbers(ids: Tensor) -> Tensor:
-        return torch.tensor([number.get(int(unit), start) for unit in flow.units.roots(ids)])
+        return number[flow.units.roots(ids)]
 
     layers = {
-        name: Layer(name, (numbers(inputs),), numbers(outputs), macs)
-        for name, (inputs, outputs, macs) in flow.reads.items()
+        name: Layer(
+            name,
+            (numbers(reading.inputs),),
+            numbers(reading.outputs),
+            reading.pair_macs,
+            reading.parameter,
+            reading.reads,
+            None if reading.arriving is reading.inputs else numbers(reading.arriving),
+            reading.channels,
+        )
+        for name, reading in flow.readings.items()
     }
-    slices = {
+    blocked = {
+        name: _reason(flow, name)
+        for name, layer in layers.items()
+        if int(layer.outputs.min()) == units
+    }
+    if not groups:
+        reasons = "".join(f"; {name}: {reason}" for name, reason in blocked.items())
+        raise UnsupportedModelError(
+            f"the model has no group of channels that could be pruned{reasons}"
+        )
+    return Structure(
+        groups,
+        layers,
+        slices=_slices(flow, numbers, units),
+        counts={name: numbers(ids) for name, ids in flow.counts.items()},
+        spans=_spans((numbers(labels) for labels in flow.values()), units),
+        blocked=blocked,
+    )
+
+
+def _numbers(flow: Flow) -> tuple[Tensor, dict[str, Group]]:
+    """Returns each unit's number by its id, and the groups; those left whole have none."""
+    read = torch.cat([flow.units.roots(reading.arriving) for reading in flow.readings.values()])
+    groups: dict[str, Group] = {}
+    found = []
+    start = 0
+    for name, members in flow.units.groups().items():
+        if len(members) > 1 and bool(torch.isin(members, read).any()):
+            groups[name] = Group(name, len(members), len(members), start)
+            found.append(members)
+            start += len(members)
+    number = torch.full((flow.units.count,), start)
+    if found:
+        number[torch.cat(found)] = torch.arange(start)
+    return number, groups
+
+
+def _reason(flow: Flow, layer: str) -> str:
+    outputs = flow.readings[layer].outputs
+    known = flow.units.why(outputs)
+    return known or ("it has one unit" if len(outputs) == 1 else "no layer reads its outputs")
+
+
+def _slices(
+    flow: Flow, numbers: Callable[[Tensor], Tensor], fixed: int
+) -> dict[str, dict[int, Tensor]]:
+    """Returns the units along each dimension of each tensor of which something can go."""
+    found = {
         name: {dim: numbers(ids) for dim, ids in dims.items()} for name, dims in flow.slices.items()
     }
-    return Structure(groups, layers, slices)
+    for name, labels in flow.tensors():
+        own = compact(numbers(labels))
+        for dim in varying(own):
+            found.setdefault(name, {})[dim] = own.flatten()
+    same = names_of(tensors_of(flow.model))
+    return {
+        alias: dims
+        for name, every in found.items()
+        if (dims := {dim: ids for dim, ids in every.items() if bool((ids != fixed).any())})
+        for alias in same.get(name, [name])
+    }
+
+
+def _spans(values: Iterable[Tensor], fixed: int) -> tuple[Tensor, ...]:
+    """Returns the sets of units that values consist of, where nothing in them stays anyway."""
+    sets = {tuple(torch.unique(numbers).tolist()) for numbers in values}
+    return tuple(torch.tensor(units) for units in sorted(sets) if units and units[-1] < fixed)

@@ -1,0 +1,106 @@
+"""Groups of units, and the layers that read and make them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units that one gate decides on.
+
+    Attributes:
+        name: the first layer, in execution order, that makes the units.
+        units: how many there are now.
+        total: how many there were before any was removed.
+        start: position of the first one in the vector of all units.
+    """
+
+    name: str
+    units: int
+    total: int
+    start: int
+
+    @property
+    def span(self) -> slice:
+        """Returns the group's place in the vector of all units."""
+        return slice(self.start, self.start + self.units)
+
+
+class Columns:
+    """Takes columns out of a vector; a run in which each is repeated alike needs no gather.
+
+    Args:
+        index: (columns,), which ones.
+    """
+
+    def __init__(self, index: Tensor) -> None:
+        self._index = index
+        self._start, self._stop = int(index.min()), int(index.max()) + 1
+        self._repeat = len(index) // (self._stop - self._start)
+        run = torch.arange(self._start, self._stop).repeat_interleave(self._repeat)
+        self._is_run = torch.equal(run, index)
+
+    def of(self, values: Tensor) -> Tensor:
+        """Returns the columns of the last dimension."""
+        if not self._is_run:
+            return values.index_select(-1, self._index.to(values.device))
+        columns = values[..., self._start : self._stop]
+        return columns if self._repeat == 1 else columns.repeat_interleave(self._repeat, dim=-1)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that reads units along one dimension of its weight and makes units along another.
+
+    Attributes:
+        module: qualified name of the layer.
+        inputs: the units that decide on each input along the weight, one tensor (inputs,) a factor:
+            first the units that arrive, then those of a gate on the layer's own inputs, if it has
+            one.
+        outputs: the unit of each output, (outputs,).
+        pair_macs: multiply-accumulates, for one example, of one input feeding one output.
+        parameter: qualified name of the weight, '' where it is computed.
+        reads: dimension of the weight along which the inputs lie.
+        arriving: the unit of each channel of what the layer is given, where a convolution's groups
+            share columns of the weight; None where these are the inputs themselves.
+        channels: dimension of what the layer is given along which they lie.
+    """
+
+    module: str
+    inputs: tuple[Tensor, ...]
+    outputs: Tensor
+    pair_macs: int
+    parameter: str = ""
+    reads: int = 1
+    arriving: Tensor | None = None
+    channels: int = 1
+
+    def factor(self, values: Tensor) -> Tensor:
+        """Returns what multiplies each input: the product of its units' values, (..., inputs).
+
+        Args:
+            values: (..., units + 1), bool too (then an input is open where all its units are).
+        """
+        product = self._columns[0].of(values)
+        for columns in self._columns[1:]:
+            product = product * columns.of(values)
+        return product
+
+    def gates(self, values: Tensor) -> Tensor:
+        """Returns what multiplies each channel that the layer is given, (..., channels).
+
+        Args:
+            values: (..., units + 1).
+        """
+        return self.factor(values) if self.arriving is None else self._given.of(values)
+
+    @cached_property
+    def _columns(self) -> tuple["Columns", ...]:
+        return tuple(Columns(units) for units in self.inputs)
+
+    @cached_property
+    def _given(self) -> "Columns":
+        return Columns(self.inputs[0] if self.arriving is None else self.arriving)

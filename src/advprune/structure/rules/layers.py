@@ -1,0 +1,107 @@
+"""Layers: they read units along one dimension of a weight and make units along another."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from advprune.structure.flow import Flow, Labels, Reading, rule
+from advprune.structure.graph import BATCH, caller_of, shape_of
+from advprune.structure.labels import FIXED, spread, varying
+
+
+@rule("aten.convolution.default")
+def _convolution(flow: Flow, node: Node) -> Labels:
+    """Grouped ones go by whole groups where these are many or depthwise, else by position."""
+    groups = int(str(node.args[8]))
+    made = shape_of(node)[1] // groups
+    x = flow.merge(node, flow.of(node.args[0]), range(2, len(shape_of(node))))
+    rows = _channels(flow, x, 1, flow.full(node.args[0]).shape[1]).view(groups, -1)
+    live = bool((flow.units.roots(rows) != FIXED).any())
+    by_groups = groups > 1 and (rows.shape[1] == 1 or groups > max(rows.shape[1], made))
+    if by_groups and live and flow.parameter(node.args[1]) is not None:
+        outputs = _passed_by_groups(flow, node, rows, made)
+    else:
+        outputs = _read_by_position(flow, node, rows, made)
+    if node.args[2] is not None:
+        flow.units.tie(flow.of(node.args[2]).flatten(), outputs)
+    return spread(outputs, 1, len(shape_of(node)))
+
+
+@rule("aten.linear.default")
+def _linear(flow: Flow, node: Node) -> Labels:
+    bias = node.args[2] if len(node.args) > 2 else None
+    return product(flow, node, node.args[0], node.args[1], 1, bias)
+
+
+@rule("aten.addmm.default")
+def _addmm(flow: Flow, node: Node) -> Labels:
+    return product(flow, node, node.args[1], node.args[2], 0, node.args[0])
+
+
+def product(flow: Flow, node: Node, x: Any, weight: Any, reads: int, bias: Any = None) -> Labels:
+    """A product of a value's last dimension with the dimension `reads` of a weight."""
+    shape = shape_of(node)
+    inputs = _channels(flow, flow.present(x), -1, shape_of(x)[-1])
+    outputs = flow.units.fresh(flow.layer(node, weight), shape[-1])
+    pair = math.prod(shape[:-1]) // BATCH
+    _read(flow, node, weight, Reading(reads, inputs, outputs, inputs, -1, pair))
+    if bias is not None:
+        flow.units.tie(flow.of(bias).flatten(), outputs)
+    return spread(outputs, -1, len(shape))
+
+
+def _read_by_position(flow: Flow, node: Node, rows: Tensor, made: int) -> Tensor:
+    """Each group of the convolution loses the channels of the same positions."""
+    inputs = flow.merge(node, rows, [0])[0]
+    one = flow.units.fresh(flow.layer(node, node.args[1]), made)
+    every = one.repeat(len(rows))
+    if node.args[6]:  # transposed: the weight is (inputs, outputs of a group, ...)
+        reading = Reading(0, rows.flatten(), one, rows.flatten(), 1, _pair(node))
+    else:
+        reading = Reading(1, inputs, every, rows.flatten(), 1, _pair(node))
+    _read(flow, node, node.args[1], reading)
+    return every
+
+
+def _passed_by_groups(flow: Flow, node: Node, rows: Tensor, made: int) -> Tensor:
+    """Each group of the convolution stays inside one unit and goes with it."""
+    first = flow.merge(node, rows, [1])
+    outputs, stays = first.expand(-1, made).flatten(), torch.full_like(rows[0], FIXED)
+    weight = node.args[1]
+    flow.slice(weight, {0: rows.flatten() if node.args[6] else outputs})
+    flow.count(f"{caller_of(node)}.groups", first.flatten())
+    flow.note(node, weight, Reading(1, stays, outputs, stays, 1, _pair(node)))
+    return outputs
+
+
+def _read(flow: Flow, node: Node, weight: Any, reading: Reading) -> None:
+    """Notes a layer that reads and makes units, as far as its weight can be cut."""
+    if flow.parameter(weight) is None:
+        every = torch.cat([reading.arriving, reading.outputs])
+        flow.units.freeze(every, "its weight is computed, not a parameter of a module")
+    else:
+        flow.slice(weight, {reading.reads: reading.inputs, 1 - reading.reads: reading.outputs})
+    if not flow.is_called(node, weight):
+        reason = f"{flow.layer(node, weight)} is read without calling this layer"
+        flow.units.freeze(reading.arriving, reason)
+    flow.note(node, weight, reading)
+
+
+def _channels(flow: Flow, labels: Tensor, dim: int, size: int) -> Tensor:
+    """Returns (size,) the units along a dimension; where they vary along another, they stay."""
+    dim %= labels.dim()
+    if set(varying(labels)) - {dim}:
+        across = "it is read across another dimension than its channels"
+        flow.units.freeze(labels, flow.units.why(labels) or across)
+        return torch.full((size,), FIXED)
+    return labels.flatten().expand(size).clone()
+
+
+def _pair(node: Node) -> int:
+    """Returns the multiply-accumulates of one input channel feeding one output, per example."""
+    kernel = shape_of(node.args[1])[2:]  # type: ignore[arg-type]
+    positions = shape_of(node.args[0] if node.args[6] else node)  # type: ignore[arg-type]
+    return math.prod(kernel) * positions[0] * math.prod(positions[2:]) // BATCH

@@ -1,0 +1,69 @@
+"""Letting units flow over a whole graph."""
+
+from torch import Tensor, nn
+from torch.fx import Node
+
+import advprune.structure.rules  # noqa: F401 - registers the rules
+from advprune.structure.flow import RULES, Flow, Labels, fixed, is_tensor
+from advprune.structure.graph import Graph, refusal
+from advprune.structure.labels import FIXED, spread
+
+MAKERS = {f"aten.{name}.default" for name in ("convolution", "linear", "addmm", "mm")}
+
+
+def walk(graph: Graph, model: nn.Module) -> Flow:
+    """Lets units flow over the graph and ties the image's and the output's to what stays.
+
+    Args:
+        graph: the graph.
+        model: the network whose modules run when the graph's do.
+
+    Raises:
+        UnsupportedOperatorError: an operator that meets units and has no rule.
+    """
+    flow = Flow(graph, model)
+    for node in graph.nodes:
+        if node.op == "placeholder" and node.name not in graph.tensors:
+            flow.labels[node] = fixed(node)
+        elif node.op == "output":
+            for source in filter(is_tensor, node.all_input_nodes):
+                flow.units.freeze(flow.of(source), "its outputs are the model's")
+        elif any(source in flow.labels for source in node.all_input_nodes) and _has_value(node):
+            flow.labels[node] = _apply(flow, node)
+    for name, labels in flow.tensors():
+        for dim, ids in flow.slices.get(name, {}).items():  # a weight that is used otherwise, too
+            flow.units.tie(
+                spread(ids, dim, labels.dim()), labels, f"'{name}' joins it to what stays"
+            )
+    return flow
+
+
+def _has_value(node: Node) -> bool:
+    return node.op == "call_function" and (
+        is_tensor(node) or isinstance(node.meta.get("val"), list)
+    )
+
+
+def _apply(flow: Flow, node: Node) -> Labels:
+    met = [source for source in node.all_input_nodes if source in flow.labels]
+    if str(node.target) not in MAKERS and all(_stays(flow, source) for source in met):
+        for source in set(filter(is_tensor, node.all_input_nodes)) - set(met):
+            _keep(flow, source)  # it must be as large as what it meets
+        return fixed(node)
+    known = RULES.get(str(node.target))
+    if known is None:
+        raise refusal(node, "no rule says how channels flow through it")
+    return known(flow, node)
+
+
+def _keep(flow: Flow, source: Node) -> None:
+    if source.op == "placeholder":
+        flow.labels[source] = fixed(source)
+    else:
+        flow.freeze(source, source, reason="joins its outputs to what stays")
+
+
+def _stays(flow: Flow, source: Node) -> bool:
+    labels = flow.labels[source]
+    parts = [labels] if isinstance(labels, Tensor) else labels
+    return all(bool((flow.units.roots(part) == FIXED).all()) for part in parts)
