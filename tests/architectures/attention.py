@@ -91,17 +91,17 @@ class ViT(nn.Module):
         return logits
 
 
-@architecture(refused="permute")
+@architecture(refused="cannot be cut")
 def vit_own_attention() -> nn.Module:
     return ViT(Encoder(Attention()), Encoder(Attention()))
 
 
-@architecture(refused="permute")
+@architecture(refused="cannot be cut")
 def vit_fused_attention() -> nn.Module:
     return ViT(Encoder(SeparateAttention()))
 
 
-@architecture(refused="permute")
+@architecture(refused="cannot be cut")
 def vit_multihead_attention() -> nn.Module:
     return ViT(Encoder(ModuleAttention()))
 
@@ -129,7 +129,7 @@ class Windows(nn.Module):
         return torch.roll(x, (self.shift, self.shift), (1, 2)).reshape(batch, 16, DIM)
 
 
-@architecture(refused="permute")
+@architecture(refused="cannot be cut")
 class Swin(nn.Module):
     """Two windowed blocks on patches of 2x2, patches merged, a norm, the mean over tokens."""
 
@@ -163,6 +163,6 @@ class MixerBlock(nn.Module):
         return out
 
 
-@architecture(refused="permute")
+@architecture(floor=0.71)
 def mlp_mixer() -> nn.Module:
     return ViT(MixerBlock(), MixerBlock())

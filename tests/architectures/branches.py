@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-@architecture((4, 8, 8), refused="cat")
+@architecture((4, 8, 8), floor=0.94)
 class TwoInputs(nn.Module):
     """Colour and depth, the image's first three channels and its last, through own stems."""
 
@@ -85,7 +85,7 @@ class SharedModule(nn.Module):
         return logits
 
 
-@architecture(refused="cat")
+@architecture(floor=0.93)
 class SharedBetweenBranches(nn.Module):
     """One convolution reads two different values."""
 
@@ -101,7 +101,7 @@ class SharedBetweenBranches(nn.Module):
         return logits
 
 
-@architecture(refused="a width is fixed in its forward")
+@architecture(floor=0.94)
 class TiedWeights(nn.Module):
     """Two convolutions with one weight and biases of their own."""
 
@@ -117,7 +117,7 @@ class TiedWeights(nn.Module):
         return logits
 
 
-@architecture(refused="without calling these layers")
+@architecture(refused="read without calling this layer")
 class FunctionalWeights(nn.Module):
     """Reads its layers' weights by functions, so that the layers are never called."""
 
@@ -133,7 +133,7 @@ class FunctionalWeights(nn.Module):
         return logits
 
 
-@architecture(refused="is no value computed from the image")
+@architecture(floor=0.91)
 class OwnParameters(nn.Module):
     """Scales and shifts channels by parameters of its own."""
 
@@ -150,7 +150,7 @@ class OwnParameters(nn.Module):
         return logits
 
 
-@architecture(refused="slice")
+@architecture(floor=0.88)
 class GatedLinearUnit(nn.Module):
     """Half of a convolution's channels multiply the other half."""
 
@@ -165,7 +165,7 @@ class GatedLinearUnit(nn.Module):
         return logits
 
 
-@architecture(refused="split_with_sizes")
+@architecture(refused="cannot be cut")
 class Maxout(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class Maxout(nn.Module):
         return logits
 
 
-@architecture(refused="permute")
+@architecture(floor=0.83)
 class PixelShuffled(nn.Module):
     """Four channels become four positions of one, and back."""
 
@@ -210,7 +210,7 @@ class RowsThroughConv1d(nn.Module):
         return logits
 
 
-@architecture(refused="its weight is computed")
+@architecture(floor=0.47)
 class ComputedWeight(nn.Module):
     """A weight that is computed at every forward pass."""
 

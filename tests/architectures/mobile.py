@@ -75,7 +75,7 @@ def depthwise_separable() -> nn.Module:
     )
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.87)
 def depthwise_multiplied() -> nn.Module:
     """Each channel feeds two of the depthwise convolution."""
     depthwise = nn.Conv2d(6, 12, 3, padding=1, groups=6)
@@ -89,17 +89,17 @@ def mobilenet_v2() -> nn.Module:
     return _inverted(nn.ReLU6(), excite=False)
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.92)
 def mobilenet_v3() -> nn.Module:
     return _inverted(nn.Hardswish(), excite=True)
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.92)
 def efficientnet() -> nn.Module:
     return _inverted(nn.SiLU(), excite=True)
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.76)
 def grouped_conv() -> nn.Module:
     grouped = nn.Conv2d(12, 8, 3, padding=1, groups=4)
     return nn.Sequential(
@@ -107,7 +107,7 @@ def grouped_conv() -> nn.Module:
     )
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.93)
 def regnet() -> nn.Module:
     blocks = bottleneck(8, 12, 12, 2, groups=3), bottleneck(12, 12, 12, groups=3)
     return nn.Sequential(conv_bn(3, 8, 3), nn.ReLU(), *blocks, Pooling(12))
@@ -130,7 +130,7 @@ class ShuffleUnit(nn.Module):
         return x.view(batch, channels, height, width)
 
 
-@architecture(refused="split_with_sizes")
+@architecture(refused="cannot be cut")
 def shufflenet() -> nn.Module:
     units = ShuffleUnit(4), ShuffleUnit(4)
     return nn.Sequential(
@@ -150,7 +150,7 @@ def channel_shuffle_module() -> nn.Module:
     )
 
 
-@architecture(refused="expand")
+@architecture(floor=0.95)
 def squeeze_excitation() -> nn.Module:
     body = nn.Sequential(conv_bn(6, 6, 3), DenseExcitation(6))
     excited = SqueezeExcitation(8, 3, nn.Hardsigmoid())
@@ -174,7 +174,7 @@ class ConvNeXtBlock(nn.Module):
         return out
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.24)
 def convnext() -> nn.Module:
     stem = nn.Conv2d(3, 6, 2, stride=2)
     return nn.Sequential(
@@ -194,7 +194,7 @@ class SpatialAttention(nn.Module):
         return x * torch.sigmoid(self.conv(both))
 
 
-@architecture(refused="expand")
+@architecture(floor=0.61)
 def cbam() -> nn.Module:
     attention = DenseExcitation(6), SpatialAttention()
     return nn.Sequential(conv_bn(3, 6, 3), nn.ReLU(), *attention, conv_bn(6, 8, 3), Pooling(8))

@@ -50,13 +50,13 @@ def plain_conv() -> nn.Module:
     )
 
 
-@architecture(refused="a width is fixed in its forward")
+@architecture(refused="cannot be cut")
 class FlattenHardView(Convs):
     def flat(self, x: Tensor) -> Tensor:
         return x.view(-1, 96)
 
 
-@architecture(refused="a width is fixed in its forward")
+@architecture(refused="cannot be cut")
 class FlattenHardReshape(Convs):
     def flat(self, x: Tensor) -> Tensor:
         return x.reshape(-1, 6 * 4 * 4)
@@ -69,7 +69,7 @@ class FlattenComputed(Convs):
         return x.view(batch, channels, -1).reshape(x.size(0), -1)
 
 
-@architecture(refused="permute")
+@architecture(floor=0.94)
 class FlattenChannelsLast(Convs):
     """Flattens with the channel as the fastest index."""
 
@@ -91,32 +91,32 @@ def batch_norm() -> nn.Module:
     return Normed(nn.BatchNorm2d(8))
 
 
-@architecture(refused="does not keep the batch apart")
+@architecture(floor=0.94)
 def instance_norm() -> nn.Module:
     return Normed(nn.InstanceNorm2d(8))
 
 
-@architecture(refused="does not keep the batch apart")
+@architecture(floor=0.94)
 def instance_norm_with_statistics() -> nn.Module:
     return Normed(nn.InstanceNorm2d(8, affine=True, track_running_stats=True))
 
 
-@architecture(refused="native_group_norm")
+@architecture(floor=0.89)
 def group_norm() -> nn.Module:
     return Normed(nn.GroupNorm(4, 8))
 
 
-@architecture(refused="native_group_norm")
+@architecture(floor=0.94)
 def group_norm_of_single_channels() -> nn.Module:
     return Normed(nn.GroupNorm(8, 8))
 
 
-@architecture(refused="native_layer_norm")
+@architecture(floor=0.56)
 def layer_norm_of_image() -> nn.Module:
     return Normed(nn.LayerNorm([8, 8, 8]))
 
 
-@architecture(refused="permute")
+@architecture(floor=0.56)
 class LayerNormChannelsLast(Convs):
     def __init__(self) -> None:
         super().__init__()
@@ -126,12 +126,12 @@ class LayerNormChannelsLast(Convs):
         return functional.relu(self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
 
 
-@architecture(refused="gt")
+@architecture(floor=0.94)
 def prelu_of_channels() -> nn.Module:
     return Normed(nn.PReLU(8))
 
 
-@architecture(refused="exp")
+@architecture(floor=0.94)
 def activations() -> nn.Module:
     return Normed(
         nn.Sequential(
@@ -150,7 +150,7 @@ def activations() -> nn.Module:
     )
 
 
-@architecture(refused="_softmax")
+@architecture(floor=0.56)
 class SoftmaxOverChannels(Convs):
     """Ties all channels: nothing before it can go one by one."""
 
@@ -158,7 +158,7 @@ class SoftmaxOverChannels(Convs):
         return x.softmax(1)
 
 
-@architecture(refused="it averages over the batch or over channels")
+@architecture(floor=0.56)
 class CenteredOverChannels(Convs):
     def between(self, x: Tensor) -> Tensor:
         return functional.relu(x - x.mean(1, keepdim=True))
@@ -183,7 +183,7 @@ class Pooled(nn.Module):
         return logits
 
 
-@architecture(refused="adaptive_max_pool2d")
+@architecture(floor=0.93)
 def pool_max_and_adaptive_max() -> nn.Module:
     return Pooled(nn.MaxPool2d(3, 2, padding=1), nn.AdaptiveMaxPool2d(1))
 
@@ -193,17 +193,17 @@ def pool_average_and_adaptive_average() -> nn.Module:
     return Pooled(nn.AvgPool2d(3, 2, padding=1, count_include_pad=False))
 
 
-@architecture(refused="adaptive_max_pool2d")
+@architecture(floor=0.93)
 def pool_adaptive_to_odd_size() -> nn.Module:
     return Pooled(nn.AdaptiveAvgPool2d((5, 3)), nn.AdaptiveMaxPool2d(1))
 
 
-@architecture(refused="pow")
+@architecture(floor=0.93)
 def pool_lp() -> nn.Module:
     return Pooled(nn.LPPool2d(2, 2))
 
 
-@architecture(refused="constant_pad_nd")
+@architecture(floor=0.93)
 def pool_padded_and_enlarged() -> nn.Module:
     return Pooled(
         nn.Sequential(
@@ -216,13 +216,13 @@ def pool_padded_and_enlarged() -> nn.Module:
     )
 
 
-@architecture(refused="max")
+@architecture(floor=0.93)
 class PoolSumAndLargest(Pooled):
     def last(self, x: Tensor) -> Tensor:
         return x.flatten(2).max(2).values + x.amax((2, 3)) + x.sum((-1, -2)) / 16
 
 
-@architecture(refused="adaptive_max_pool2d")
+@architecture(floor=0.93)
 class PoolBothConcatenated(Pooled):
     def __init__(self) -> None:
         super().__init__()

@@ -101,7 +101,7 @@ def wide_resnet() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), *blocks, *last)
 
 
-@architecture(refused="slice")
+@architecture(floor=0.92)
 class ResNetZeroPadded(nn.Module):
     """The parameter-free shortcut of ResNet-20: strided positions, new channels padded by zeros."""
 
@@ -130,7 +130,7 @@ class DenseLayer(nn.Module):
         return torch.cat([x, new], 1)
 
 
-@architecture(refused="cat")
+@architecture(floor=0.94)
 def densenet() -> nn.Module:
     transition = nn.BatchNorm2d(14), nn.ReLU(), nn.Conv2d(14, 7, 1), nn.AvgPool2d(2)
     return nn.Sequential(
@@ -160,13 +160,13 @@ class Inception(nn.Module):
         return functional.relu(torch.cat([branch(x) for branch in self.branches], 1))
 
 
-@architecture(refused="cat")
+@architecture(floor=0.89)
 def inception() -> nn.Module:
     stem = nn.Conv2d(3, 6, 3, padding=1), nn.ReLU()
     return nn.Sequential(*stem, Inception(6), nn.MaxPool2d(2), Inception(11), Pooling(11))
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.95)
 class UNet(nn.Module):
     """Down, up by a transposed convolution, the skip concatenated; classes from the whole image."""
 
@@ -184,7 +184,7 @@ class UNet(nn.Module):
         return logits
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.9)
 class TransposedConv(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -88,19 +88,28 @@ def gate(
 
 
 def _check_cut(gated: GatedModel, example_input: Tensor) -> None:
-    """Raises where the network, half open and with its last units cut, computes something else."""
+    """Raises where the network computes something else once it is cut, in one of several ways.
+
+    Half open: with the last unit of each group cut, with a random half of all units, with as many
+    as can go. A class that has a width fixed in its forward fails at one of them.
+    """
     structure = gated.structure
-    values = torch.linspace(0.5, 1.0, structure.units)
-    for group in structure.groups.values():
-        values[group.span.stop - 1] *= group.units == 1
-    keep = living(structure, values > 0, values)
-    like = next(gated.parameters())
-    values = values.to(like.device, like.dtype) * keep.to(like.device)
-    x = example_input[:2]
+    last = torch.ones(structure.units, dtype=torch.bool)
+    last[[group.span.stop - 1 for group in structure.groups.values()]] = False
+    random = torch.rand(structure.units, generator=torch.Generator().manual_seed(0))
+    for active in (last, random < 0.5, torch.zeros_like(last)):
+        found = _difference(gated, example_input[:2], living(structure, active, random))
+        if found is not None:
+            raise UnsupportedModelError(f"{type(gated.model).__name__} cannot be cut: {found}")
+
+
+def _difference(gated: GatedModel, x: Tensor, keep: Tensor) -> str | None:
+    """Returns how the network differs when the units outside `keep` are cut."""
+    structure, like = gated.structure, next(gated.parameters())
+    values = torch.linspace(0.5, 1.0, structure.units).to(like.device, like.dtype)
+    values = values * keep.to(like.device)
     with evaluating(gated), torch.no_grad(), gated.board.holding(values.unsqueeze(0)):
         expected = gated.model(x)
     cut = CutNetwork(gated.model, structure, keep)
     drop_gates(cut.network)
-    found = mismatch(cut.refresh(values), x, expected)
-    if found is not None:
-        raise UnsupportedModelError(f"{type(gated.model).__name__} cannot be cut: {found}")
+    return mismatch(cut.refresh(values), x, expected)

@@ -72,7 +72,7 @@ def _unfold(flow: Flow, node: Node) -> Labels:
 @rule("aten.index_select.default")
 def _index_select(flow: Flow, node: Node) -> Labels:
     source, dim, index = node.args
-    return _picked(flow, node, source, [None] * int(str(dim)) + [index])
+    return _picked(flow, node, source, [None] * (int(str(dim)) % flow.of(source).dim()) + [index])
 
 
 @rule("aten.index.Tensor")
