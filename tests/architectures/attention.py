@@ -106,7 +106,7 @@ def vit_multihead_attention() -> nn.Module:
     return ViT(Encoder(ModuleAttention()))
 
 
-@architecture(refused="permute")
+@architecture(floor=0.34)
 def vit_encoder_layer() -> nn.Module:
     """`nn.TransformerEncoderLayer`, norms after the sums."""
     return ViT(nn.TransformerEncoderLayer(DIM, HEADS, 24, batch_first=True))

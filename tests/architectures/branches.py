@@ -117,7 +117,7 @@ class TiedWeights(nn.Module):
         return logits
 
 
-@architecture(refused="read without calling this layer")
+@architecture(floor=0.63)
 class FunctionalWeights(nn.Module):
     """Reads its layers' weights by functions, so that the layers are never called."""
 
@@ -165,7 +165,7 @@ class GatedLinearUnit(nn.Module):
         return logits
 
 
-@architecture(refused="cannot be cut")
+@architecture(floor=0.88)
 class Maxout(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -27,22 +27,22 @@ def transformers_resnet() -> nn.Module:
     return Logits("ResNet", embedding_size=8, hidden_sizes=[16, 24], depths=[1, 2])
 
 
-@architecture((3, 32, 32), refused="grouped and transposed convolutions")
+@architecture((3, 32, 32), floor=0.92)
 def transformers_regnet() -> nn.Module:
     return Logits("RegNet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], groups_width=4)
 
 
-@architecture((3, 32, 32), refused="constant_pad_nd")
+@architecture((3, 32, 32), floor=0.98)
 def transformers_mobilenet_v1() -> nn.Module:
     return Logits("MobileNetV1", image_size=32, depth_multiplier=0.25, min_depth=4)
 
 
-@architecture((3, 32, 32), refused="constant_pad_nd")
+@architecture((3, 32, 32), floor=0.98)
 def transformers_mobilenet_v2() -> nn.Module:
     return Logits("MobileNetV2", image_size=32, depth_multiplier=0.25, depth_divisible_by=4)
 
 
-@architecture((3, 32, 32), refused="convolution.*grouped and transposed convolutions have")
+@architecture((3, 32, 32), floor=0.98)
 def transformers_efficientnet() -> nn.Module:
     return Logits(
         "EfficientNet",
@@ -59,7 +59,7 @@ def transformers_efficientnet() -> nn.Module:
     )
 
 
-@architecture((3, 16, 16), refused="permute")
+@architecture((3, 16, 16), floor=0.42)
 def transformers_convnext() -> nn.Module:
     return Logits("ConvNext", image_size=16, num_stages=2, hidden_sizes=[8, 12], depths=[1, 1])
 
@@ -74,17 +74,17 @@ _TRANSFORMER = {
 }
 
 
-@architecture(refused="permute")
+@architecture(floor=0.67)
 def transformers_vit() -> nn.Module:
     return Logits("ViT", **_TRANSFORMER)
 
 
-@architecture(refused="permute")
+@architecture(floor=0.69)
 def transformers_deit() -> nn.Module:
     return Logits("DeiT", **_TRANSFORMER)
 
 
-@architecture((3, 16, 16), refused="permute")
+@architecture((3, 16, 16), floor=0.59)
 def transformers_swin() -> nn.Module:
     return Logits(
         "Swin",

@@ -62,7 +62,7 @@ def _inverted(act: nn.Module, excite: bool) -> nn.Module:
     return nn.Sequential(conv_bn(3, 6, 3, 2), act, *blocks, *last)
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.88)
 def depthwise_separable() -> nn.Module:
     return nn.Sequential(
         conv_bn(3, 8, 3),
@@ -84,7 +84,7 @@ def depthwise_multiplied() -> nn.Module:
     )
 
 
-@architecture(refused="grouped and transposed convolutions")
+@architecture(floor=0.92)
 def mobilenet_v2() -> nn.Module:
     return _inverted(nn.ReLU6(), excite=False)
 
@@ -130,7 +130,7 @@ class ShuffleUnit(nn.Module):
         return x.view(batch, channels, height, width)
 
 
-@architecture(refused="cannot be cut")
+@architecture(floor=0.66)
 def shufflenet() -> nn.Module:
     units = ShuffleUnit(4), ShuffleUnit(4)
     return nn.Sequential(

@@ -50,13 +50,13 @@ def plain_conv() -> nn.Module:
     )
 
 
-@architecture(refused="cannot be cut")
+@architecture(floor=0.94)
 class FlattenHardView(Convs):
     def flat(self, x: Tensor) -> Tensor:
         return x.view(-1, 96)
 
 
-@architecture(refused="cannot be cut")
+@architecture(floor=0.94)
 class FlattenHardReshape(Convs):
     def flat(self, x: Tensor) -> Tensor:
         return x.reshape(-1, 6 * 4 * 4)

@@ -18,8 +18,16 @@ from advprune.gates.hard_concrete import HardConcrete
 from advprune.gates.log_normal import LogNormal
 from advprune.gates.variational_dropout import VariationalDropout
 from advprune.models.modes import evaluating
-from advprune.structure import CutNetwork, UnsupportedModelError, living, trace
+from advprune.structure import (
+    CutNetwork,
+    UnsupportedModelError,
+    UnsupportedOperatorError,
+    graph_network,
+    living,
+)
+from advprune.structure.graph import Graph, export
 from advprune.structure.parity import mismatch
+from advprune.structure.trace import check_images, structure_of
 
 FAMILIES: dict[str, Callable[..., Gate]] = {
     "beta_bernoulli": BetaBernoulli,
@@ -75,14 +83,35 @@ def gate(
             "the model has gates already; allowed are models without, such as its .model"
         )
     make = maker(family, options)
-    structure = trace(model, example_input)
-    structure = structure.with_input_gates(tuple(per_position))
+    check_images(example_input)
+    graph = export(model, example_input)
+    try:
+        return _placed(copy.deepcopy(model), graph, example_input, per_position, make)
+    except UnsupportedOperatorError:
+        raise
+    except UnsupportedModelError as refusal:
+        try:
+            network = graph_network(model, example_input)
+            return _placed(network, graph, example_input, per_position, make)
+        except ValueError:
+            raise refusal from None
+
+
+def _placed(
+    model: nn.Module,
+    graph: Graph,
+    example_input: Tensor,
+    per_position: Iterable[str],
+    make: Callable[[int], Gate],
+) -> GatedModel:
+    """Returns the model with gates on it, tried in several cuts."""
+    structure = structure_of(graph, model).with_input_gates(tuple(per_position))
     like = next(model.parameters())
     gates = {
         name: make(group.units).to(like.device, like.dtype)
         for name, group in structure.groups.items()
     }
-    gated = GatedModel(copy.deepcopy(model), structure, gates)
+    gated = GatedModel(model, structure, gates)
     _check_cut(gated, example_input)
     return gated
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from advprune.gates.gated import GatedModel
+from advprune.structure.cut import shrink
 from advprune.structure.resize import resize
 
 
@@ -23,7 +24,7 @@ def remove(gated: GatedModel, keep: Tensor) -> dict[str, dict[int, Tensor]]:
     structure = gated.structure
     keep = kept_units(gated, keep)
     kept = structure.kept_indices(keep)
-    resize(gated.model, kept, structure.kept_counts(keep))
+    shrink(gated.model, structure, keep)
     followed = {f"model.{name}": dims for name, dims in kept.items()}
     for number, (name, units) in enumerate(structure.split(keep).items()):
         indices = units.nonzero().flatten()

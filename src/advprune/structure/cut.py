@@ -5,9 +5,17 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from advprune.structure.network import GraphNetwork
 from advprune.structure.plan import Structure
 from advprune.structure.resize import names_of, resize, sliced, tensors_of
 from advprune.structure.select import SelectedLinear
+
+
+def shrink(model: nn.Module, structure: Structure, keep: Tensor) -> None:
+    """Removes the units outside `keep`, (units,) bool, from a model, in place."""
+    resize(model, structure.kept_indices(keep), structure.kept_counts(keep))
+    if isinstance(model, GraphNetwork):
+        model.rewrite(structure.kept_sizes(keep))
 
 
 class CutNetwork:
@@ -31,7 +39,7 @@ class CutNetwork:
             for name, dims in structure.kept_indices(keep).items()
         }
         self.network = copy.deepcopy(model).eval().requires_grad_(False)
-        resize(self.network, self._kept, structure.kept_counts(keep))
+        shrink(self.network, structure, keep)
 
     def refresh(self, values: Tensor) -> nn.Module:
         """Copies the model's present weights, with the units' values folded in.

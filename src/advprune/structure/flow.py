@@ -10,6 +10,7 @@ from torch.fx import Node
 
 from advprune.structure.graph import Graph, caller_of, holds_tensor, place_of, shape_of
 from advprune.structure.labels import FIXED, Units, broadcast, compact, varying
+from advprune.structure.network import GraphNetwork
 
 Labels = Tensor | list[Tensor]
 """Labels of a node's value, or of its values where the operator gives several."""
@@ -147,7 +148,7 @@ class Flow:
         """Returns the name of a layer: its module's, or its weight's where that is not called."""
         name = self.parameter(weight)
         if name is None or self.is_called(node, weight):
-            return caller_of(node)
+            return self._module(node, weight)
         return name.removesuffix(".weight")
 
     def is_called(self, node: Node, weight: Any) -> bool:
@@ -155,10 +156,18 @@ class Flow:
         name = self.parameter(weight)
         if name is None:
             return False
-        module = self.model.get_submodule(caller_of(node))
+        module = self.model.get_submodule(self._module(node, weight))
         own = [value for value in module.parameters() if value.dim() > 1]
         held = dict(self.model.named_parameters(remove_duplicate=False)).get(name)
-        return len(own) == 1 and own[0] is held and not list(module.children())
+        alone = len(own) == 1 and own[0] is held and not list(module.children())
+        return alone and type(module) is not nn.Module
+
+    def _module(self, node: Node, weight: Any) -> str:
+        """Returns the module that runs a layer; a network of a graph calls the weight's owner."""
+        name = self.parameter(weight)
+        if name is not None and isinstance(self.model, GraphNetwork):
+            return name.rpartition(".")[0]
+        return caller_of(node)
 
     def values(self) -> Iterator[Tensor]:
         """Returns the labels of every value."""

@@ -65,6 +65,26 @@ class GraphNetwork(nn.Module):
         """Returns the tensors by name, as `GraphNetwork` takes them: constants too, no copies."""
         return {name: tensor_of(self, name) for name in self.graph_program.tensors}
 
+    def rewrite(self, sizes: Mapping[str, Mapping[tuple[int, int | None], int]]) -> None:
+        """Puts other widths into the graph, in place, once its tensors have other shapes.
+
+        Args:
+            sizes: by step, the new number by position of the argument and, in a list, in it.
+        """
+        program = self.graph_program
+        steps = {step.name: step for step in program.steps}
+        changes: dict[str, dict[int, Any]] = {}
+        for name, places in sizes.items():
+            for (position, index), size in places.items():
+                change = changes.setdefault(name, {})
+                old = change.get(position, steps[name].arguments[position])
+                change[position] = (
+                    size if index is None else [*old[:index], size, *old[index + 1 :]]
+                )
+        made = [name for name, part in self.named_modules() if type(part) is not nn.Module and name]
+        self.graph_program = program.rewritten(changes)
+        self.graph_calls = calls(self.graph_program, made)
+
     def _place_modules(self, made: Mapping[str, nn.Module]) -> None:
         owners = [name.rpartition(".")[0] for name in self.graph_program.tensors]
         callers = [step.module for step in self.graph_program.steps]

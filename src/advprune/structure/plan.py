@@ -4,14 +4,21 @@ One plan serves the gates, the cut network inside training and the slim network.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from advprune.structure.parts import Group, Layer
+
+Place = tuple[int, int | None]
+"""Position of an argument, and of the number in it where it is a list."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class Structure:
         counts: for each attribute of a module that counts units, such as a convolution's groups,
             the units that it counts.
         spans: sets of units of which one must stay, so that no value is ever empty.
+        sizes: for each step of the graph that has widths among its arguments, the units that each
+            counts, by position; a network that runs the graph follows them.
         blocked: why a layer's outputs all stay, by the layer's name; the others can be pruned.
     """
 
@@ -36,6 +45,7 @@ class Structure:
     slices: Mapping[str, Mapping[int, Tensor]] = field(default_factory=dict)
     counts: Mapping[str, Tensor] = field(default_factory=dict)
     spans: tuple[Tensor, ...] = ()
+    sizes: Mapping[str, Mapping[Place, Tensor]] = field(default_factory=dict)
     blocked: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -142,10 +152,7 @@ class Structure:
             )
             for name, layer in self.layers.items()
         }
-        slices = {
-            name: {dim: remaining(units) for dim, units in dims.items()}
-            for name, dims in self.slices.items()
-        }
+        slices = _each(self.slices, remaining)
         return replace(
             self,
             groups=groups,
@@ -153,12 +160,18 @@ class Structure:
             slices=slices,
             counts={name: remaining(units) for name, units in self.counts.items()},
             spans=tuple(remaining(units) for units in self.spans),
+            sizes=_each(self.sizes, remaining),
         )
 
     def kept_counts(self, keep: Tensor) -> dict[str, int]:
         """Returns the new value of each module's attribute that counts units."""
         ones = self._extended(keep)
         return {name: int(ones[units].sum()) for name, units in self.counts.items()}
+
+    def kept_sizes(self, keep: Tensor) -> dict[str, dict[Place, int]]:
+        """Returns the new widths among the arguments of the graph's steps."""
+        ones = self._extended(keep)
+        return _each(self.sizes, lambda units: int(ones[units].sum()))
 
     def kept_indices(self, keep: Tensor) -> dict[str, dict[int, Tensor]]:
         """Returns, for each parameter or buffer, the indices that stay along each dimension."""
@@ -207,13 +220,20 @@ class Structure:
             )
             for name, layer in self.layers.items()
         }
-        slices = {
-            name: {dim: moved(units) for dim, units in dims.items()}
-            for name, dims in self.slices.items()
-        }
+        slices = _each(self.slices, moved)
         counts = {name: moved(units) for name, units in self.counts.items()}
-        return replace(self, layers=layers, slices=slices, counts=counts)
+        sizes = _each(self.sizes, moved)
+        return replace(self, layers=layers, slices=slices, counts=counts, sizes=sizes)
 
     def _extended(self, keep: Tensor | None) -> Tensor:
         kept = torch.ones(self.units, dtype=torch.bool) if keep is None else keep.bool().cpu()
         return torch.cat([kept, kept.new_ones(1)])
+
+
+def _each(
+    tensors: Mapping[str, Mapping[Key, Tensor]], function: Callable[[Tensor], Value]
+) -> dict[str, dict[Key, Value]]:
+    return {
+        name: {key: function(units) for key, units in places.items()}
+        for name, places in tensors.items()
+    }

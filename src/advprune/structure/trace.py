@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from advprune.structure.closing import close
 from advprune.structure.errors import UnsupportedModelError
 from advprune.structure.flow import Flow
-from advprune.structure.graph import export
+from advprune.structure.graph import Graph, export
 from advprune.structure.labels import compact, varying
 from advprune.structure.parts import Group, Layer
 from advprune.structure.plan import Structure
 from advprune.structure.resize import names_of, tensors_of
+from advprune.structure.sizes import sizes
 from advprune.structure.walk import walk
 
 
@@ -27,12 +28,31 @@ def trace(model: nn.Module, example_input: Tensor) -> Structure:
         UnsupportedModelError: the model cannot be exported, or has no unit that could go.
         UnsupportedOperatorError: an operator without a rule, by name and place.
     """
+    check_images(example_input)
+    return structure_of(export(model, example_input), model)
+
+
+def check_images(example_input: Tensor) -> None:
+    """Raises ValueError unless the input is a batch of images."""
     if example_input.dim() != 4:
         raise ValueError(
             f"example_input has shape {tuple(example_input.shape)}; "
             "it must be (batch, channels, height, width)"
         )
-    flow = walk(export(model, example_input), model)
+
+
+def structure_of(graph: Graph, model: nn.Module) -> Structure:
+    """Returns the structure of a graph.
+
+    Args:
+        graph: the graph.
+        model: the network whose modules run when the graph's do: its own model, or a network made
+            from the graph.
+
+    Raises:
+        UnsupportedModelError: as `trace`.
+    """
+    flow = walk(graph, model)
     close(flow)
     return _numbered(flow)
 
@@ -73,6 +93,10 @@ def _numbered(flow: Flow) -> Structure:
         slices=_slices(flow, numbers, units),
         counts={name: numbers(ids) for name, ids in flow.counts.items()},
         spans=_spans((numbers(labels) for labels in flow.values()), units),
+        sizes={
+            name: {place: numbers(ids) for place, ids in places.items()}
+            for name, places in sizes(flow).items()
+        },
         blocked=blocked,
     )
 
