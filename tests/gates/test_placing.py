@@ -107,9 +107,15 @@ def test_a_weight_that_is_read_without_its_layer_is_refused() -> None:
         gate(ReadsFunctionally(), IMAGES)
 
 
-def test_a_width_fixed_in_forward_is_refused() -> None:
-    with pytest.raises(UnsupportedModelError, match="a width is fixed in its forward"):
-        gate(FixesItsWidth(), IMAGES)
+def test_where_a_width_is_fixed_in_forward_the_graph_is_gated_and_cut() -> None:
+    model = FixesItsWidth().eval()
+    gated = gate(model, IMAGES, "fixed").eval()
+    assert torch.equal(gated(IMAGES), model(IMAGES))
+    gated.gates["conv"].close(torch.tensor([True, False, False, True]))
+    expected, small = gated(IMAGES), slim(gated, IMAGES)
+    torch.testing.assert_close(small(IMAGES), expected)
+    assert small.get_parameter("fc.weight").shape == (3, 2)
+    assert set(small.state_dict()) == set(model.state_dict())
 
 
 def test_layers_that_share_a_weight_share_it_when_cut() -> None:

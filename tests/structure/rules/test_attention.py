@@ -1,6 +1,16 @@
 from typing import Any
 
 import torch
+from torch import nn
+
+
+class Turned(nn.Module):
+    """Holds a weight whose inputs come first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(3, 2))
+
 
 HEADS = torch.tensor([[1, 2], [3, 4]]).view(1, 2, 1, 2)  # two heads of width 2
 
@@ -22,7 +32,8 @@ def test_what_a_product_sums_over_is_tied(bench: Any) -> None:
 
 
 def test_a_product_with_a_parameter_is_a_layer(bench: Any) -> None:
-    bench.flow.model.weight = torch.nn.Parameter(torch.zeros(3, 2))
+    bench.flow.model = Turned()
     x, weight = bench.value((2, 3), dim1=[1, 2, 3]), bench.parameter("weight", 3, 2)
     assert bench.run(torch.ops.aten.mm.default, x, weight) == [[13, 14]]
     assert bench.flow.readings[""].reads == 0
+    assert bench.now(x) == [[1, 2, 3]]
