@@ -101,7 +101,7 @@ def vit_fused_attention() -> nn.Module:
     return ViT(Encoder(SeparateAttention()))
 
 
-@architecture(refused="cannot be cut")
+@architecture(floor=0.34)
 def vit_multihead_attention() -> nn.Module:
     return ViT(Encoder(ModuleAttention()))
 

@@ -138,7 +138,7 @@ def shufflenet() -> nn.Module:
     )
 
 
-@architecture(refused="permute")
+@architecture(refused="cannot be cut")
 def channel_shuffle_module() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 8, 3),

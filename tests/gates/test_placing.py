@@ -8,7 +8,6 @@ from torch.nn import functional
 from advprune.gates import BetaBernoulli, GatedModel, gate
 from advprune.models import build
 from advprune.pruning import slim
-from advprune.structure import UnsupportedModelError
 
 IMAGES = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(3))
 
@@ -102,9 +101,10 @@ class SharesAWeight(Small):
         return logits
 
 
-def test_a_weight_that_is_read_without_its_layer_is_refused() -> None:
-    with pytest.raises(UnsupportedModelError, match="conv: fc is read without calling this layer"):
-        gate(ReadsFunctionally(), IMAGES)
+def test_a_weight_that_is_read_without_its_layer_is_gated_in_the_graph() -> None:
+    gated = gate(ReadsFunctionally(), IMAGES, "fixed").eval()
+    gated.gates["conv"].close(torch.tensor([True, False, False, True]))
+    torch.testing.assert_close(slim(gated, IMAGES)(IMAGES), gated(IMAGES))
 
 
 def test_where_a_width_is_fixed_in_forward_the_graph_is_gated_and_cut() -> None:
