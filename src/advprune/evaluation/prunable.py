@@ -153,7 +153,6 @@ def _checked(
     owner = name if name in modules else name.rpartition(".")[0]  # a weight read by a function
     parameters = modules[owner].named_parameters(owner, recurse=False)
     own = {key: value.numel() for key, value in parameters}
-    reasons: Mapping[str, str] = getattr(gated.structure, "blocked", {})
     group = _group(gated, layer)
     macs = _macs(layer, torch.ones_like(keep))
     return LayerCheck(
@@ -161,7 +160,7 @@ def _checked(
         kind=type(modules[owner]).__name__,
         outputs=len(layer.outputs),
         group=group,
-        blocked="" if group else reasons.get(name) or "its outputs meet what always stays",
+        blocked="" if group else gated.structure.blocked[name],
         parameters=sum(own.values()),
         macs=macs,
         parameters_to_go=sum(own.values()) - sum(kept.get(key, 0) for key in own),
