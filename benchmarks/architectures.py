@@ -138,6 +138,10 @@ def _tables(own: dict[str, Any], other: dict[str, Any]) -> str:
         _counted("advprune", own_rows),
         _counted("Torch-Pruning", other_rows),
         "",
+        _where(own_rows, other_rows, 0.0, "Cut exactly by Torch-Pruning alone"),
+        "",
+        _where(own_rows, other_rows, 0.02, "Cut by two points more by Torch-Pruning, exactly"),
+        "",
         "| architecture | advprune | MACs gone % | s | Torch-Pruning | MACs gone % | s | why |",
         "|---|---|---:|---:|---|---:|---:|---|",
         *(_beside(name, row, other_rows[name]) for name, row in own_rows.items()),
@@ -164,6 +168,18 @@ def _counted(title: str, rows: dict[str, Any]) -> str:
     seconds = sorted(row["seconds"] for row in rows.values())[len(rows) // 2]
     found = " | ".join(str(counts[outcome]) for outcome in OUTCOMES)
     return f"| {title} | {found} | {seconds:.2f} |"
+
+
+def _where(own: dict[str, Any], other: dict[str, Any], more: float, title: str) -> str:
+    """Names the networks that only the other cuts, or those of which it cuts more."""
+    names = [
+        name
+        for name, row in other.items()
+        if row["outcome"] == "exact"
+        and (own[name]["outcome"] == "exact") == bool(more)
+        and row["macs_gone"] > own[name]["macs_gone"] + more
+    ]
+    return f"{title}: {', '.join(names) or 'none'}."
 
 
 def _beside(name: str, own: dict[str, Any], other: dict[str, Any]) -> str:

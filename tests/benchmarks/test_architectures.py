@@ -42,6 +42,18 @@ def test_the_tables_count_outcomes_and_give_no_folder_away() -> None:
     assert "a \\| b" in text
 
 
+def test_what_the_rival_does_better_is_named() -> None:
+    own = {"one": _row("exact"), "two": _row("refused"), "three": _row("exact")}
+    other = {
+        "one": {**_row("exact"), "macs_gone": 0.8},
+        "two": _row("exact"),
+        "three": _row("wrong"),
+    }
+    assert architectures._where(own, other, 0.0, "alone") == "alone: two."
+    assert architectures._where(own, other, 0.02, "more") == "more: one."
+    assert architectures._where(own, {"three": other["three"]}, 0.0, "alone") == "alone: none."
+
+
 def test_the_page_keeps_what_stands_around_its_tables() -> None:
     text = architectures.PAGE.read_text(encoding="utf-8")
     assert text.index(architectures.BEGIN) < text.index(architectures.END)
