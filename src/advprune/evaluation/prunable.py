@@ -86,15 +86,16 @@ class Check:
         whole = (self.parameters, self.macs)
         table = Table(title="What can be pruned", show_footer=True, box=box.SIMPLE)
         table.add_column("layer", "in all", overflow="fold")
-        table.add_column("group", f"{len(self.groups)} groups", overflow="fold")
+        table.add_column("group", f"{len(self.groups)} groups", justify="right")
         units = f"{sum(self.groups.values()):,}"
         totals = _shares((self.parameters_to_go, self.macs_to_go), whole, whole)
         heads = ("outputs", "param. %", "to go %", "MACs %", "to go %")
         for head, total in zip(heads, (units, *totals), strict=True):
             table.add_column(head, total, justify="right")
+        numbers = {name: str(number) for number, name in enumerate(self.groups, 1)}
         for layer in self.layers:
             own, to_go = (layer.parameters, layer.macs), (layer.parameters_to_go, layer.macs_to_go)
-            group = layer.group or "(stays)"
+            group = "stays" if layer.group is None else numbers[layer.group]
             table.add_row(layer.name, group, f"{layer.outputs:,}", *_shares(to_go, own, whole))
         return table
 
