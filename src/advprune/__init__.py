@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from advprune import attacks, data, models, recipes, report
-    from advprune.certificates import Certificates, certify
-    from advprune.evaluation import Check, Cost, Result, check, cost, curve, evaluate
+    from advprune.certificates.certify import certify
+    from advprune.certificates.result import Certificates
+    from advprune.evaluation.cost import Cost, cost
+    from advprune.evaluation.curve import curve
+    from advprune.evaluation.evaluate import evaluate
+    from advprune.evaluation.prunable import Check, check
+    from advprune.evaluation.result import Result
     from advprune.gates import GatedModel, gate, remove_dead
-    from advprune.pruning import SlimError, slim
+    from advprune.pruning.slim import SlimError, slim
     from advprune.recipes.shrinking import shrink
     from advprune.shipping import Export, export, load, save
-    from advprune.structure import UnsupportedOperatorError, recalibrate
+    from advprune.structure.errors import UnsupportedOperatorError
+    from advprune.structure.recalibrate import recalibrate
     from advprune.threat import ThreatModel
     from advprune.vulnerability import Vulnerability, vulnerability, vulnerability_over
 
