@@ -45,7 +45,7 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
     network = cut.network
     for name, parameter in gated.model.named_parameters():
         network.get_parameter(name).requires_grad_(parameter.requires_grad)
-    _describe(network, selected)
+    _describe(network, selected, gated.structure.kept_counts(keep))
     _note(network, gated, keep, example_input)
     _compare(gated, network, example_input)
     return network.train(gated.training)
@@ -65,11 +65,13 @@ def _rounded(gated: GatedModel, round_to: int) -> Tensor:
     return keep
 
 
-def _describe(network: nn.Module, selected: dict[str, list[int]]) -> None:
+def _describe(network: nn.Module, selected: dict[str, list[int]], counts: dict[str, int]) -> None:
     """Notes on the network how its shape came about, for whoever rebuilds it."""
     architecture: Any = getattr(network, "architecture", None)
-    if architecture and selected:
-        network.architecture = {**architecture, "selected": selected}  # type: ignore[assignment]
+    if architecture:
+        left = {"selected": selected, "counts": counts}
+        found = {key: value for key, value in left.items() if value}
+        network.architecture = {**architecture, **found}  # type: ignore[assignment]
 
 
 def _note(network: nn.Module, gated: GatedModel, keep: Tensor, example_input: Tensor) -> None:

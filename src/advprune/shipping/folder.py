@@ -116,10 +116,12 @@ def load(source: str | Path, *, trust_code: bool = False) -> nn.Module:
 def _loaded(folder: Path, manifest: Manifest, *, trust_code: bool = False) -> nn.Module:
     tensors = _read_weights(folder, manifest)
     own = manifest.architecture
-    if own is not None and (manifest.graph is None or trust_code):
+    if own is not None and manifest.graph is None:
         return rebuild(own, tensors)
     assert manifest.graph is not None
-    return from_graph(_read(folder, manifest.graph), tensors, str(folder / manifest.graph.name))
+    name = str(folder / manifest.graph.name)
+    network = from_graph(_read(folder, manifest.graph), tensors, name)
+    return rebuild(own, network.state_dict()) if own is not None and trust_code else network
 
 
 def _read(folder: Path, file: File) -> bytes:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,6 +14,10 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 GRAPH = "graph.json"
+
+
+COUNTED = r"^([\w.]+\.)?(groups|num_groups|num_channels|num_features)$"
+"""Attributes that a manifest may set, for it may come from anybody."""
 
 
 class Architecture(BaseModel):
@@ -27,11 +31,14 @@ class Architecture(BaseModel):
     """What pruning left of each group, for whoever reads; it is the shapes that rebuild."""
     selected: dict[str, list[int]] = {}
     """Linear layers that read only some of the inputs that arrive, and which."""
+    counts: dict[Annotated[str, Field(pattern=COUNTED)], Annotated[int, Field(ge=1)]] = {}
+    """Attributes of layers that count what was cut, such as a convolution's groups."""
 
     def plain(self) -> dict[str, Any]:
-        """As a model carries it: `kept` and `selected` only where there are any."""
+        """As a model carries it: what pruning left only where there is any."""
+        extra = self.model_dump(include={"kept", "selected", "counts"})
         return self.model_dump(include={"name", "arguments"}) | {
-            key: value for key, value in (("kept", self.kept), ("selected", self.selected)) if value
+            key: value for key, value in extra.items() if value
         }
 
 

@@ -9,7 +9,7 @@ from advprune.models import build
 from advprune.shipping.manifest import Architecture
 from advprune.structure import GraphNetwork, SelectedLinear
 from advprune.structure.program import Program
-from advprune.structure.resize import replace_tensor
+from advprune.structure.resize import names_of, replace_tensor, tensors_of
 
 
 def rebuild(architecture: Architecture, tensors: Mapping[str, Tensor]) -> nn.Module:
@@ -29,11 +29,15 @@ def rebuild(architecture: Architecture, tensors: Mapping[str, Tensor]) -> nn.Mod
     for name, index in architecture.selected.items():
         _select(model, name, index)
     _check_names(model, tensors)
-    own = model.state_dict()
+    _count(model, architecture.counts)
+    own, ties = model.state_dict(), names_of(tensors_of(model))
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
             replace_tensor(model, name, tensor)
     model.load_state_dict(tensors, assign=True)
+    for name, (first, *_) in ties.items():
+        if name != first:
+            replace_tensor(model, name, tensors_of(model)[first])
     model.architecture = architecture.plain()  # type: ignore[assignment]  # torch: tensors only
     return model.eval()
 
@@ -66,6 +70,15 @@ def _select(model: nn.Module, name: str, index: list[int]) -> None:
     parent, _, leaf = name.rpartition(".")
     selected = SelectedLinear(linear, torch.tensor(index, dtype=torch.int64))
     setattr(model.get_submodule(parent), leaf, selected)
+
+
+def _count(model: nn.Module, counts: Mapping[str, int]) -> None:
+    for name, count in counts.items():
+        owner, _, attribute = name.rpartition(".")
+        layer = dict(model.named_modules()).get(owner)
+        if not isinstance(getattr(layer, attribute, None), int):
+            raise ValueError(f"the manifest sets {name!r}, which no layer of the network has")
+        setattr(layer, attribute, count)
 
 
 def _check_names(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
