@@ -84,7 +84,7 @@ def test_a_large_share_of_the_work_can_go(each: Architecture, gated: GatedModel)
 
 def test_gradients_reach_all_gates_and_weights(each: Architecture, gated: GatedModel) -> None:
     _set(gated, 0.0)
-    model, x = each.model(), each.images()
+    model, gated, x = each.model().double(), gated.double(), each.images().double()
     for network in (model, gated.model):
         _wake(network)
     for one in gated.gates.values():
@@ -178,7 +178,7 @@ def _wake(network: nn.Module) -> None:
 
 
 def _moves(gradient: Tensor | None) -> bool:
-    return gradient is not None and bool(gradient.abs().max() > 1e-6)  # less is rounding
+    return gradient is not None and bool(gradient.abs().max() > 1e-9)  # less is rounding
 
 
 def _set(gated: GatedModel, closed: float) -> None:
