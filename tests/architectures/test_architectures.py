@@ -174,7 +174,7 @@ def _wake(network: nn.Module) -> None:
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith("bias"):
-                parameter += 1
+                parameter.add_(1)
 
 
 def _moves(gradient: Tensor | None) -> bool:
