@@ -17,7 +17,7 @@ from torch.nn import functional
 from advprune.evaluation import cost
 from advprune.gates import BetaBernoulli, Fixed, GatedModel, gate
 from advprune.pruning import slim
-from advprune.shipping import load, save
+from advprune.shipping import export, load, save
 from advprune.structure import UnsupportedModelError
 
 GATED = [each for each in ARCHITECTURES.values() if each.refused is None]
@@ -25,7 +25,7 @@ REFUSED = [each for each in ARCHITECTURES.values() if each.refused is not None]
 
 
 OPEN = {
-    ("test_the_slim_network_learns_and_comes_back", "HeadOnlyInTraining"): (
+    ("test_the_slim_network_learns", "HeadOnlyInTraining"): (
         "what only runs in training is not cut, so the slim network cannot train"
     ),
 }
@@ -56,6 +56,12 @@ def gated(each: Architecture) -> GatedModel:
 @cache
 def _gated(each: Architecture) -> GatedModel:
     return gate(each.model(), each.images(1), "fixed").eval()
+
+
+def _chosen(*names: str) -> pytest.MarkDecorator:
+    """What costs an export each is done with those that differ most."""
+    chosen = [ARCHITECTURES[name] for name in names]
+    return pytest.mark.parametrize("each", chosen, ids=lambda each: each.name, indirect=True)
 
 
 def test_open_gates_change_nothing(each: Architecture, gated: GatedModel) -> None:
@@ -137,9 +143,7 @@ def test_a_copy_is_independent(each: Architecture, gated: GatedModel) -> None:
     assert torch.equal(twin(x), changed)
 
 
-def test_the_slim_network_learns_and_comes_back(
-    each: Architecture, gated: GatedModel, tmp_path: Path
-) -> None:
+def test_the_slim_network_learns(each: Architecture, gated: GatedModel) -> None:
     _set(gated, 0.5)
     x, y = each.images(4), torch.arange(4)
     small = copy.deepcopy(slim(gated, x)).train()
@@ -147,9 +151,30 @@ def test_the_slim_network_learns_and_comes_back(
     torch.autograd.backward(functional.cross_entropy(small(x), y))
     torch.optim.SGD(small.parameters(), lr=0.1).step()
     assert any(not torch.equal(value, before[name]) for name, value in small.state_dict().items())
-    small.eval()
+
+
+@pytest.mark.filterwarnings("ignore:in train mode the graph")
+@_chosen(
+    "TiedWeights", "SharedModule", "ComputedWeight", "Maxout", "UNet", "densenet", "grouped_conv",
+    "depthwise_multiplied", "shufflenet", "squeeze_excitation", "group_norm",
+    "LayerNormChannelsLast", "FlattenHardView", "mlp_mixer", "transformers_vit",
+)  # fmt: skip
+def test_the_slim_network_comes_back(each: Architecture, gated: GatedModel, tmp_path: Path) -> None:
+    _set(gated, 0.5)
+    x = each.images(4)
+    small = slim(gated, x)
     again = load(save(small, tmp_path / "model", input_shape=list(each.shape)), trust_code=True)
     assert torch.equal(again(x), small(x))
+
+
+@_chosen("mobilenet_v3", "densenet", "group_norm", "vit_encoder_layer")
+def test_the_slim_network_is_the_same_in_onnx(
+    each: Architecture, gated: GatedModel, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    _set(gated, 0.5)
+    x = each.images(4)
+    export(slim(gated, x), tmp_path / "model.onnx", x)  # raises where it is another
 
 
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda each: each.name)
