@@ -110,7 +110,8 @@ def _share(found: Check) -> dict[str, Any]:
     stays: dict[str, list[str]] = {}
     for layer in found.layers:
         if layer.blocked:
-            stays.setdefault(layer.blocked, []).append(layer.name)
+            reason = layer.blocked.replace(f"{ROOT}/", "")  # no folder of the machine is given away
+            stays.setdefault(reason, []).append(layer.name)
     return {
         "groups": len(found.groups),
         "layers": len(found.layers),
