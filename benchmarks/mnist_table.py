@@ -223,7 +223,7 @@ def _vulnerability(model: nn.Module, test: data.Images) -> dict[str, Any]:
 _HEAD = (
     "| | clean % | PGD-40 % | PGD-40 ×10, CE and margin % | transfer % | AutoAttack % (1,000) | V"
     " | V relative | V margin | memory % | FLOPs cut | units cut % | parameters | MACs cut"
-    " | widths | training s |"
+    " | widths | training CPU s |"
 )
 
 
@@ -245,7 +245,7 @@ def _line(found: Mapping[str, Any], autoattack: Mapping[str, Any] | None) -> str
         f"{found['cost']['parameters']:,}",
         f"{found['macs_cut']:.2f}x",
         "-".join(str(width) for width in found["widths"]),
-        f"{found['training']['seconds']:.0f}",
+        f"{found['training']['cpu_seconds']:.0f}",
     ]
     return "| " + " | ".join(cells) + " |"
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from advprune.data import Images, batches, crop_flip, iterate, load
+from advprune.data import Images, batches, crop, crop_flip, iterate, load
 from advprune.data.batching import noisy
 
 
@@ -143,3 +143,13 @@ def test_noise_comes_after_the_other_changes_and_may_leave_the_range() -> None:
     assert changed.max() > 1
     again = mirrored(x, torch.Generator().manual_seed(0))
     assert torch.equal(changed, again)
+
+
+def test_a_crop_without_mirroring_shifts_each_image_by_at_most_two_pixels() -> None:
+    point = torch.zeros(200, 1, 7, 7)
+    point[:, :, 3, 3] = 1
+    shifted = crop(point, seeded())
+    assert shifted.sum(dim=(1, 2, 3)).tolist() == [1.0] * 200
+    assert {(int(row), int(column)) for _, _, row, column in shifted.nonzero()} == {
+        (row, column) for row in range(1, 6) for column in range(1, 6)
+    }

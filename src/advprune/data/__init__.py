@@ -1,6 +1,6 @@
 """Where images come from: data sets by name, checked before any training, and their batches."""
 
-from advprune.data.batching import AUGMENTS, Augment, Data, batches, crop_flip, iterate
+from advprune.data.batching import AUGMENTS, Augment, Data, batches, crop, crop_flip, iterate
 from advprune.data.images import Images, Splits
 from advprune.data.loading import SOURCES, load
 
@@ -12,6 +12,7 @@ __all__ = [
     "Images",
     "Splits",
     "batches",
+    "crop",
     "crop_flip",
     "iterate",
     "load",

@@ -75,11 +75,25 @@ def crop_flip(x: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor
     Returns:
         Images of the same shape.
     """
+    windows = crop(x, generator, padding)
+    mirrored = torch.rand((len(x), 1, 1, 1), generator=generator) < 0.5
+    return torch.where(mirrored, windows.flip(-1), windows)
+
+
+def crop(x: Tensor, generator: torch.Generator, padding: int = 2) -> Tensor:
+    """Pad with zeros and cut a random window of the old size: a shift of a few pixels.
+
+    Args:
+        x: Images (batch, channels, height, width).
+        generator: Draws the windows' corners, for each image by itself.
+        padding: Pixels added at each border; no image is shifted further.
+
+    Returns:
+        Images of the same shape.
+    """
     batch, _, height, width = x.shape
     top, left = torch.randint(2 * padding + 1, (2, batch, 1), generator=generator)
-    mirrored = torch.rand((batch, 1), generator=generator) < 0.5
-    rows = top + torch.arange(height)
-    columns = left + torch.where(mirrored, torch.arange(width).flip(0), torch.arange(width))
+    rows, columns = top + torch.arange(height), left + torch.arange(width)
     padded = functional.pad(x, (padding,) * 4)
     each = torch.arange(batch)[:, None, None]
     windows = padded[each, :, rows[:, :, None], columns[:, None, :]]
@@ -104,7 +118,7 @@ def noisy(sigma: float, after: Augment | None = None) -> Augment:
     return change
 
 
-AUGMENTS: dict[str, Augment] = {"crop_flip": crop_flip}
+AUGMENTS: dict[str, Augment] = {"crop": crop, "crop_flip": crop_flip}
 
 
 def iterate(data: Data, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
