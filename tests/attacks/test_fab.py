@@ -129,6 +129,31 @@ def test_budgets_are_told_and_impossible_ones_refused() -> None:
     for setting in ({"steps": 0}, {"alpha_max": 1.5}, {"eta": 0.5}, {"beta": -1}):
         with pytest.raises(ValueError, match=next(iter(setting))):
             FAB(ThreatModel("l2", 0.5), **setting)
-    (x, y), model = batch(), network()
-    with pytest.raises(ValueError, match="target with FAB"):
-        FAB(ThreatModel("l2", 0.5)).run(model, x, y, target=y)
+
+
+@pytest.mark.parametrize("attack", [FAB, TargetedFAB])
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_distance_to_a_target_of_a_linear_model_is_found(attack: type[FAB], norm: str) -> None:
+    """With two other classes, of which one is never in the way, it is that to one hyperplane."""
+    model = linear(12)
+    with torch.no_grad():
+        model.get_parameter("1.bias")[2] = -99
+    x = 0.4 + 0.2 * torch.rand(6, 1, 3, 4, generator=torch.Generator().manual_seed(0))
+    y = model(x).argmax(1)
+    found = attack(ThreatModel(norm, 1.0, bounds=(-50, 50)), steps=20).run(
+        model, x, y, target=1 - y
+    )
+    weight, logits = model.get_parameter("1.weight").detach(), model(x).detach()
+    expected = (logits[:, 0] - logits[:, 1]).abs() / (weight[0] - weight[1]).norm(p=DUALS[norm])
+    assert found.distance is not None
+    torch.testing.assert_close(found.distance, expected, rtol=1e-2, atol=0)
+    assert found.backward_passes == 6 * 20
+
+
+def test_a_target_takes_no_nearer_class() -> None:
+    model, (x, y) = network(), batch()
+    target = (model(x).argmax(1) + 2) % 5
+    found = FAB(ThreatModel("linf", 1.0), steps=30).run(model, x, y, target=target)
+    assert found.fooled.float().mean() >= 0.8
+    answers = model(found.x_adv).argmax(1)
+    assert torch.equal(answers[found.fooled], target[found.fooled])

@@ -4,6 +4,7 @@ from advprune.attacks.apgd import APGD
 from advprune.attacks.base import Attack, AttackResult, Found
 from advprune.attacks.black_box import BlackBox
 from advprune.attacks.bpda import backward_as, identity
+from advprune.attacks.carlini_wagner import CarliniWagner
 from advprune.attacks.decision_based import DecisionBased
 from advprune.attacks.deepfool import DeepFool
 from advprune.attacks.distortion import Distortion
@@ -33,6 +34,7 @@ __all__ = [
     "Attack",
     "AttackResult",
     "BlackBox",
+    "CarliniWagner",
     "Classifier",
     "DecisionBased",
     "DeepFool",

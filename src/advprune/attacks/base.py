@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from advprune.attacks.losses import Loss, find_loss, targeted
 from advprune.attacks.victim import Classifier, Victim
 from advprune.models.modes import evaluating
-from advprune.threat import ThreatModel
+from advprune.threat import NORMS, ThreatModel
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -67,11 +67,20 @@ class Attack(ABC):
         precision: "float32" or "bfloat16", of the passes that take gradients. What bfloat16 finds
             is confirmed in float32.
 
+    Attributes:
+        norms: in which norms it searches.
+
     Raises:
         ValueError: when a setting is impossible.
     """
 
+    norms: ClassVar[tuple[str, ...]] = NORMS
+
     def __init__(self, threat: ThreatModel, *, loss: str | Loss, precision: str) -> None:
+        if threat.norm not in self.norms:
+            raise ValueError(
+                f"norm={threat.norm!r}; {type(self).__name__} knows {', '.join(self.norms)}"
+            )
         if precision not in PRECISIONS:
             raise ValueError(f"precision={precision!r}; allowed are {', '.join(PRECISIONS)}")
         self.threat = threat

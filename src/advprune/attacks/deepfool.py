@@ -19,7 +19,8 @@ class DeepFool(Attack):
 
     At each step the class k whose boundary is nearest, |f_k| / ‖w_k‖_q with f_k = z_k - z_y and
     w_k = ∇f_k, gives the step |f_k| / ‖w_k‖_q · ascent(w_k). Where the sum of all steps, made
-    longer by the overshoot, fools the model, an image is done.
+    longer by the overshoot, fools the model, an image is done. Towards a target, the only boundary
+    is that between it and the likeliest other class.
 
     Source: Moosavi-Dezfooli, Fawzi & Frossard, "DeepFool" (2016), algorithm 2 and section 3.3.
 
@@ -33,11 +34,11 @@ class DeepFool(Attack):
         ValueError: when a setting is impossible.
     """
 
+    norms = tuple(DUALS)
+
     def __init__(self, threat: ThreatModel, *, steps: int = 50, overshoot: float = 0.02) -> None:
         super().__init__(threat, loss="margin", precision="float32")
         check_count("steps", steps)
-        if threat.norm not in DUALS:
-            raise ValueError(f"norm={threat.norm!r}; DeepFool knows {', '.join(DUALS)}")
         if not 0 <= overshoot < math.inf:
             raise ValueError(f"overshoot={overshoot!r}; allowed are numbers of at least 0")
         self.steps = steps
@@ -48,7 +49,6 @@ class DeepFool(Attack):
         return super().describe() | {"steps": self.steps, "overshoot": self.overshoot}
 
     def _search(self, victim: Victim, x: Tensor, _generator: torch.Generator | None) -> Found:
-        victim.refuse_target(self)
         losses, fooled = victim.measure(x)
         nearest, means = Nearest(self.threat, x, fooled), [losses.mean()]
         rows = (~fooled).nonzero().squeeze(1)
@@ -62,6 +62,7 @@ class DeepFool(Attack):
             means.append(losses.mean())
             nearest.offer(rows[fooled], current[fooled])
             rows, total = rows[~fooled], total[~fooled]
+        means += [means[-1]] * (self.steps + 1 - len(means))
         return Found(nearest.allowed(), nearest.within(), torch.stack(means), nearest.distance)
 
     def _moved(self, x: Tensor, total: Tensor) -> Tensor:
@@ -69,15 +70,27 @@ class DeepFool(Attack):
         return torch.clamp(x + (1 + self.overshoot) * total, low, high)
 
     def _step(self, victim: Victim, current: Tensor, rows: Tensor) -> Tensor:
+        boundary = self._wanted if victim.wanted else self._nearest
+        length, normal = boundary(victim, current, rows)
+        return length[:, None, None, None] * self.threat.ascent(normal, current)
+
+    def _wanted(self, victim: Victim, current: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """How far the target's boundary is, (rows,), and the way to it, like `current`."""
+        normal, leads, _ = victim.gradient(current, rows)
+        return leads.abs() / self._size(normal.flatten(1)), normal
+
+    def _nearest(self, victim: Victim, current: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of the nearest boundary."""
         every, labels = torch.arange(len(rows), device=rows.device), victim.labels[rows]
         logits, gradients = victim.class_gradients(current)
         gaps = (logits - logits[every, labels][:, None]).abs()
         normals = gradients - gradients[every, labels][:, None]
-        sizes = torch.linalg.vector_norm(normals.flatten(2), ord=DUALS[self.threat.norm], dim=2)
-        away = gaps / sizes.clamp(min=1e-12)
+        away = gaps / self._size(normals.flatten(2))
         away[every, labels] = math.inf
         length, chosen = away.min(1)
-        step: Tensor = length[:, None, None, None] * self.threat.ascent(
-            normals[every, chosen], current
-        )
-        return step
+        return length, normals[every, chosen]
+
+    def _size(self, normals: Tensor) -> Tensor:
+        dual = DUALS[self.threat.norm]
+        size: Tensor = torch.linalg.vector_norm(normals, ord=dual, dim=-1)
+        return size.clamp(min=1e-12)

@@ -27,7 +27,8 @@ class FAB(Attack):
     iterate that fools is kept if it is the nearest yet, and the next starts at
     x₀ + β (x - x₀).
 
-    Needs a gradient of every class at every step; `TargetedFAB` is for many classes.
+    Needs a gradient of every class at every step; `TargetedFAB` is for many classes. Towards a
+    target given, both step onto the boundary between it and the likeliest other class.
 
     Source: Croce & Hein, "Minimally distorted adversarial examples with a fast adaptive boundary
     attack" (2020), algorithm 1, without its final search, as in AutoAttack.
@@ -83,12 +84,12 @@ class FAB(Attack):
         }
 
     def _search(self, victim: Victim, x: Tensor, generator: torch.Generator | None) -> Found:
-        victim.refuse_target(self)
         logits = victim.logits(x)
         losses, fooled = victim.judge(logits)
         nearest = Nearest(self.threat, x, fooled)
         done = nearest.within if self.stop_when_fooled else lambda: fooled
-        targets, linear_of = self._rounds(victim, logits)
+        rounds_of = _towards_wanted if victim.wanted else self._rounds
+        targets, linear_of = rounds_of(victim, logits)
         start = self._starts(x, targets, generator)
         means: list[Tensor] = []
         for rows, numbers in rounds(
@@ -183,6 +184,19 @@ class FAB(Attack):
         alpha = (own / (own + other)).clamp(max=self.alpha_max)[:, None]
         ahead, drawn = (points + self.eta * steps).chunk(2)
         return torch.lerp(ahead, drawn, alpha).clamp_(*self.threat.bounds).view_as(current)
+
+
+def _towards_wanted(victim: Victim, _logits: Tensor) -> tuple[int, Callable[..., Linear]]:
+    """As `FAB._rounds`, with the class that the attacker asks for as the only one."""
+
+    def linear_of(rows: Tensor, _targets: Tensor) -> Linear:
+        def linear(x: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            normal, leads, _ = victim.gradient(x, rows[pairs])
+            return -leads, normal.flatten(1), leads.mean()
+
+        return linear
+
+    return 1, linear_of
 
 
 def _check_share(name: str, value: float, least: float, most: float) -> None:
