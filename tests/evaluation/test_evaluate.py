@@ -172,7 +172,7 @@ def test_the_json_holds_what_the_figures_rest_on(tmp_path: Path) -> None:
     model = Threshold()
     result = evaluate(model, FAR_AND_NEAR, THREAT, seed=3, batch_size=2)
     content = json.loads(result.to_json(tmp_path / "deep" / "result.json").read_text())
-    assert content["schema"] == 2
+    assert content["schema"] == 3
     assert content["classes"] == [
         {"label": 0, "examples": 2, "clean": 1.0, "robust": 0.5},
         {"label": 1, "examples": 2, "clean": 1.0, "robust": 0.5},

@@ -150,6 +150,20 @@ def test_a_curve_may_be_a_mapping(run_dir: Path, result: dict[str, Any]) -> None
     assert "Accuracy against eps" in page(run_dir)
 
 
+def test_smallest_perturbations_have_their_median_and_their_curve(
+    run_dir: Path, result: dict[str, Any]
+) -> None:
+    for key, median in (("before", 0.2), ("after", 0.1)):
+        result[key]["smallest"] = {
+            "quantiles": {"0.5": median},
+            "curve": [[0.0, 0.9], [median, 0.45]],
+        }
+    change(run_dir, result)
+    html = page(run_dir)
+    assert "smallest perturbation, median 0.2 0.1 2.00× less" in text_of(html)
+    assert "Accuracy against the smallest perturbation" in html
+
+
 def test_mathematics_in_names_is_left_as_text(run_dir: Path, result: dict[str, Any]) -> None:
     result["after"]["vulnerability"]["layers"] = {r"$\frac$": 0.1}
     change(run_dir, result)

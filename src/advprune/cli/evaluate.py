@@ -14,8 +14,8 @@ import click
 @click.option("--eps", help="Radius in pixels, such as 0.3 or 8/255.  [default: the model's own]")
 @click.option(
     "--suite",
-    help="quick, standard (AutoAttack), thorough, rand, paper, strong or shipped.  [default: quick;"
-    " shipped where a file is attacked]",
+    help="quick, standard (AutoAttack), thorough, rand, minimum (smallest perturbations), paper,"
+    " strong or shipped.  [default: quick; shipped where a file is attacked]",
 )
 @click.option("--twin", help="The saved model that files were exported from; attacked beside them.")
 @click.option("--source", "sources", multiple=True, help="Another model to transfer attacks from.")

@@ -16,6 +16,7 @@ from advprune.evaluation.result import (
     write_json,
 )
 from advprune.evaluation.sample import model_hash
+from advprune.evaluation.smallest import Smallest
 from advprune.evaluation.suites import SUITES
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "LayerCheck",
     "Paired",
     "Result",
+    "Smallest",
     "check",
     "cost",
     "curve",

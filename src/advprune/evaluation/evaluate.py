@@ -22,6 +22,7 @@ from advprune.evaluation.environment import environment
 from advprune.evaluation.ledger import Ledger
 from advprune.evaluation.result import AttackFigure, ClassFigure, Result, interval
 from advprune.evaluation.sample import gather, model_hash
+from advprune.evaluation.smallest import Smallest, smallest
 from advprune.evaluation.suites import SUITES, Trial, transfer
 from advprune.models import evaluating
 from advprune.threat import ThreatModel
@@ -53,7 +54,9 @@ def evaluate(
         threat: What the attacker may do.
         suite: "quick" (seconds), "standard" (AutoAttack's), "thorough" (standard and more of each),
             "rand" (for random models), "paper" (PGD-40 as published), "strong" (PGD-40 with 10
-            restarts, cross-entropy and margin) or "shipped" (quick, then attacks by queries).
+            restarts, cross-entropy and margin), "minimum" (the smallest perturbation of each image
+            and, from it, the accuracy at every radius) or "shipped" (quick, then attacks by
+            queries).
         sources: Other networks whose attacked images are tried on the model as well, by name or
             in a sequence.
         seed: Seed of all noise and of the subset.
@@ -105,6 +108,7 @@ def evaluate(
         classes=tuple(_classes(sample.y, right, survivors)),
         attacks={name: _figure(trials[name], attempts[name], right) for name in trials},
         warnings=tuple(warnings),
+        smallest=_smallest(threat, trials, attempts),
         survivors=survivors,
         indices=sample.indices,
         suite=suite,
@@ -152,6 +156,19 @@ def _figure(trial: Trial, made: Attempt, right: Tensor) -> AttackFigure:
         notes=made.notes,
         survive_png=made.survive_png(right),
     )
+
+
+def _smallest(
+    threat: ThreatModel, trials: Mapping[str, Trial], attempts: Mapping[str, Attempt]
+) -> Smallest | None:
+    """What the attacks in the threat's norm found that met every example."""
+    found = [
+        attempts[name].distances
+        for name, trial in trials.items()
+        if trial.alone and trial.attack.threat.norm == threat.norm
+    ]
+    sought = [distances for distances in found if distances is not None]
+    return smallest(threat.norm, threat.eps, sought) if sought else None
 
 
 def _classes(y: Tensor, right: Tensor, survivors: Tensor) -> Iterator[ClassFigure]:

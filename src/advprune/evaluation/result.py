@@ -12,11 +12,12 @@ from rich.table import Table
 from scipy.special import betaincinv  # type: ignore[import-untyped]
 from torch import Tensor
 
+from advprune.evaluation.smallest import Smallest, median
 from advprune.files import write_text
 
 Level = Literal["note", "warning", "alarm"]
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the JSON that `Result.to_dict` gives."""
 
 
@@ -115,6 +116,8 @@ class Result:
         classes: The same of each class that has examples, by label.
         attacks: What each attack left, by name, in the order they ran.
         warnings: Signs that the figures are not what they seem; none found is no proof.
+        smallest: The smallest perturbations found, where an attack that seeks them met every
+            example.
         survivors: Which examples are right before and after every attack, (examples,) bool.
         indices: Where each example stands in the data set, (examples,).
         suite: Name of the suite.
@@ -136,6 +139,7 @@ class Result:
     classes: tuple[ClassFigure, ...]
     attacks: dict[str, AttackFigure]
     warnings: tuple[Finding, ...]
+    smallest: Smallest | None
     survivors: Tensor
     indices: Tensor
     suite: str
@@ -178,7 +182,8 @@ class Result:
 
     def __rich__(self) -> Group:
         """The table that a terminal shows."""
-        return Group(self._table(), *(f"{finding.level}  {finding}" for finding in self.warnings))
+        tables = [self._table()] if self.smallest is None else [self._table(), self.smallest]
+        return Group(*tables, *(f"{finding.level}  {finding}" for finding in self.warnings))
 
     def _table(self) -> Table:
         threat = f"{self.threat['norm']} eps {self.threat['eps']:.4g}"
@@ -239,6 +244,9 @@ def _meaning(figure: AttackFigure) -> str:
     met = "this attack alone" if figure.alone else "on the survivors so far"
     if figure.notes:
         met += f"; {'; '.join(figure.notes)}"
+    if figure.distances:
+        half = median(figure.distances)
+        met += f"; {'none' if half is None else f'{half:.4g}'} away in the median"
     if figure.counts_differ:
         met += f"; {_percent(figure.accuracy_by_attack or 0.0)} by its own count"
     return met

@@ -10,13 +10,17 @@ from advprune.attacks import (
     FGSM,
     PGD,
     Attack,
+    CarliniWagner,
     DecisionBased,
+    DeepFool,
     RandomNoise,
     Square,
     TargetedAPGD,
     TargetedFAB,
 )
 from advprune.threat import ThreatModel
+
+Kind = Literal["iterated", "single-step", "minimum-norm", "transfer", "black-box", "noise"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,14 @@ class Trial:
         attack: The attack.
         alone: Whether it meets every example, so that the accuracy it leaves is its own. If not,
             it meets the survivors of the trials before it.
-        kind: "iterated" or "single-step", with the model's own gradients; "transfer", with those
-            of another; "black-box", by queries; "noise", by chance.
+        kind: "iterated" or "single-step", with the model's own gradients; "minimum-norm", with
+            them and without a radius; "transfer", with those of another; "black-box", by queries;
+            "noise", by chance.
     """
 
     attack: Attack
     alone: bool
-    kind: Literal["iterated", "single-step", "transfer", "black-box", "noise"] = "iterated"
+    kind: Kind = "iterated"
 
 
 Suite = Callable[[ThreatModel], dict[str, Trial]]
@@ -108,6 +113,19 @@ def thorough(threat: ThreatModel) -> dict[str, Trial]:
     return standard(threat) | trials | {"square_20000": square}
 
 
+def minimum(threat: ThreatModel) -> dict[str, Trial]:
+    """The smallest perturbations: targeted FAB, in linf and l2 DeepFool, in l2 Carlini and Wagner.
+
+    The last is short. In linf it is left out: slow, and no finer than a tenth.
+    """
+    attacks: dict[str, Attack] = {"fab_t": TargetedFAB(threat, steps=100, targets=9)}
+    if threat.norm != "l1":
+        attacks["deepfool"] = DeepFool(threat)
+    if threat.norm == "l2":
+        attacks["carlini_wagner"] = CarliniWagner(threat, steps=100)
+    return {name: Trial(attack, True, kind="minimum-norm") for name, attack in attacks.items()}
+
+
 def shipped(threat: ThreatModel) -> dict[str, Trial]:
     """The quick suite; then, by the answers alone, Square, and HopSkipJump (not in l1).
 
@@ -132,6 +150,7 @@ SUITES: dict[str, Suite] = {
     "standard": standard,
     "rand": rand,
     "thorough": thorough,
+    "minimum": minimum,
     "shipped": shipped,
 }
 

@@ -164,6 +164,20 @@ def _robustness(run: RunFiles) -> Iterator[Picture]:
             "It must fall to chance as eps grows; where it does not, the attack is too weak "
             "or gradients are masked.",
         )
+    yield from _distances(run)
+
+
+def _distances(run: RunFiles) -> Iterator[Picture]:
+    curves = _of_networks(run, "smallest", "curve")
+    if curves:
+        yield Picture(
+            "Accuracy against the smallest perturbation",
+            Markup(  # noqa: S704
+                pictures.accuracy_against_eps({key: _pairs(one) for key, one in curves.items()})
+            ),
+            "Share of the images that no perturbation of that size fools, from the smallest one "
+            "found of each image.",
+        )
 
 
 def _pairs(points: Any) -> list[tuple[float, float]]:

@@ -71,6 +71,7 @@ def headline(run: RunFiles) -> list[Section]:
             _row(networks, _met(name, attack), ("attacks", name, "accuracy"), percent, points)
             for name, attack in attacks.items()
         ),
+        _row(networks, "smallest perturbation, median", _MEDIAN, decimal, ratio),
     ]
     vulnerability = [
         _row(networks, label, ("vulnerability", key), decimal, ratio)
@@ -196,6 +197,7 @@ _FACTS = {
     "commit": "commit",
     "environment": "environment",
 }
+_MEDIAN = ("smallest", "quantiles", "0.5")
 _VULNERABILITY = {
     "network": "mean |h − h̃|",
     "active_only": "over active units only",

@@ -10,7 +10,8 @@ from advprune.evaluation.checks.table import NOISE, exceeding
 from advprune.evaluation.result import Finding
 from advprune.evaluation.suites import Trial
 
-BY_GRADIENTS = ("iterated", "single-step")
+MANY_STEPS = ("iterated", "minimum-norm")
+BY_GRADIENTS = (*MANY_STEPS, "single-step")
 
 
 def check_attacks(
@@ -31,7 +32,7 @@ def check_attacks(
     def kind(*kinds: str) -> Tensor:
         return by(lambda trial: trial.kind in kinds)
 
-    iterated, white_box, queried = kind("iterated"), kind(*BY_GRADIENTS), kind("black-box")
+    iterated, white_box, queried = kind(*MANY_STEPS), kind(*BY_GRADIENTS), kind("black-box")
     blind = by(lambda trial: trial.kind == "iterated" and trial.attack.loss is cross_entropy)
     figures = {
         "FGSM stronger than PGD": kind("single-step") & ~iterated,
