@@ -32,3 +32,17 @@ def test_a_file_and_its_twin_are_attacked_and_shown_side_by_side(
     alone = call("evaluate", "net.onnx", *options, "--out", "alone.json")
     assert alone.exit_code == 0, alone.output
     assert json.loads(Path("alone.json").read_text())["threat"]["eps"] == 0.1
+
+
+def test_a_model_may_be_evaluated_several_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ap.save(ap.models.build("small_cnn", widths=[2, 2, 4]), "net")
+    options = ("--data", "digits", "--eps", "0.1", "--subset", 5, "--suite", "paper")
+    result = call("evaluate", "net", *options, "--repeats", 2, "--out", "out.json")
+    assert result.exit_code == 0, result.output
+    assert "5 examples, 2 times" in result.output
+    written = json.loads(Path("out.json").read_text())
+    assert len(written["repeats"]) == 2
+    assert written["robust"]["worst"] <= written["robust"]["mean"]

@@ -9,6 +9,7 @@ from advprune.attacks.decision_based import DecisionBased
 from advprune.attacks.deepfool import DeepFool
 from advprune.attacks.distortion import Distortion
 from advprune.attacks.eot import EOT
+from advprune.attacks.evasion import Evasion
 from advprune.attacks.fab import FAB
 from advprune.attacks.fgsm import FGSM
 from advprune.attacks.losses import LOSSES, Loss
@@ -39,6 +40,7 @@ __all__ = [
     "DecisionBased",
     "DeepFool",
     "Distortion",
+    "Evasion",
     "Found",
     "Loss",
     "RandomNoise",

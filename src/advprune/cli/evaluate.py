@@ -15,12 +15,18 @@ import click
 @click.option(
     "--suite",
     help="quick, standard (AutoAttack), thorough, rand, minimum (smallest perturbations), paper,"
-    " strong or shipped.  [default: quick; shipped where a file is attacked]",
+    " strong or shipped.  [default: quick; shipped where a file is attacked; rand with --repeats]",
 )
 @click.option("--twin", help="The saved model that files were exported from; attacked beside them.")
 @click.option("--source", "sources", multiple=True, help="Another model to transfer attacks from.")
 @click.option("--subset", type=int, metavar="N", help="Number of test images.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of noise and subset.")
+@click.option(
+    "--repeats",
+    type=int,
+    metavar="N",
+    help="Evaluate N times, with seeds from --seed on: mean, interval and worst of a random model.",
+)
 @click.option(
     "--trust-code",
     is_flag=True,
@@ -44,6 +50,7 @@ def evaluate(
     sources: tuple[str, ...],
     subset: int | None,
     seed: int,
+    repeats: int | None,
     trust_code: bool,
     folder: Path | None,
     out: Path | None,
@@ -60,7 +67,7 @@ def evaluate(
 
     import advprune as ap
     from advprune.attacks import backward_as
-    from advprune.evaluation import side_by_side, write_json
+    from advprune.evaluation import Repeats, repeat, side_by_side, write_json
     from advprune.shipping import Shipped, stand_in
 
     twins = (twin,) if twin else ()
@@ -74,23 +81,25 @@ def evaluate(
         name: {"": stand_in(name, networks[twin] if twin else None)} if _is_file(name) else {}
         for name in names
     }
+    usual = "shipped" if any(stand_ins.values()) else "quick" if repeats is None else "rand"
     attack = partial(
-        ap.evaluate,
+        partial(repeat, times=repeats) if repeats is not None else ap.evaluate,
         data=ap.data.load(data, path=path, validation=0).test,
         threat=threat,
-        suite=suite or ("shipped" if any(stand_ins.values()) else "quick"),
+        suite=suite or usual,
         subset=subset,
         seed=seed,
     )
-    results = {}
+    results: dict[str, ap.Result | Repeats] = {}
     for number, name in enumerate(names):
         kept = folder / str(number) if folder and len(names) > 1 else folder
         others = {source: networks[source] for source in (*sources, *twins[: name != twin])}
         with backward_as(networks[name], stand_ins[name]) as network:
             results[name] = attack(network, sources=others, folder=kept)
         Console().print(results[name])
-    if len(results) > 1:
-        Console().print(side_by_side(results))
+    once = {name: result for name, result in results.items() if isinstance(result, ap.Result)}
+    if len(once) > 1:
+        Console().print(side_by_side(once))
     if out is not None:
         figures = {name: result.to_dict() for name, result in results.items()}
         written = write_json(out, figures[names[0]] if len(names) == 1 else figures)

@@ -6,6 +6,7 @@ from advprune.evaluation.environment import environment
 from advprune.evaluation.evaluate import evaluate
 from advprune.evaluation.paired import Paired, paired
 from advprune.evaluation.prunable import Check, LayerCheck, check
+from advprune.evaluation.repeated import Repeats, Spread, repeat, spread
 from advprune.evaluation.result import (
     AttackFigure,
     ClassFigure,
@@ -29,8 +30,10 @@ __all__ = [
     "Finding",
     "LayerCheck",
     "Paired",
+    "Repeats",
     "Result",
     "Smallest",
+    "Spread",
     "check",
     "cost",
     "curve",
@@ -39,6 +42,8 @@ __all__ = [
     "interval",
     "model_hash",
     "paired",
+    "repeat",
     "side_by_side",
+    "spread",
     "write_json",
 ]

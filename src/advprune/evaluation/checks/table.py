@@ -33,7 +33,7 @@ CHECKS: dict[str, Check] = {
     "random output": Check(
         "The largest difference between two answers to the same images: the model draws random "
         "numbers, so that no single figure describes it. Make evaluation deterministic, or attack "
-        "with `EOT` and average the answers over many draws.",
+        "averages over its draws, several times: `evaluation.repeat`, `--repeats N`.",
         {"alarm": NOISE},
     ),
     "output is probabilities": Check(
