@@ -2,10 +2,10 @@
 
     python benchmarks/check_rates.py --out benchmarks/results/check_rates.json
 
-Networks of `defences.py` with seeds that no threshold was chosen on; each meets the suite `quick`
-on random test images. A network counts as plain where its gradients are its own and lead uphill,
-robust or not. For each check: the share of plain networks at which it warns or alarms, and of those
-that hide gradients.
+Networks of `known_defences.py` with seeds that no threshold was chosen on; each meets the suite
+`quick` on random test images. A network counts as plain where its gradients are its own and lead
+uphill, robust or not. For each check: the share of plain networks at which it warns or alarms, and
+of those that hide gradients.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 import torch
-from defences import EPOCHS, build
+from known_defences import EPOCHS, build
 from machine import machine
 
 from advprune.data import load

@@ -40,7 +40,7 @@ def test_the_interval_is_students() -> None:
     assert found.high == pytest.approx(0.5 + 4.3027 * 0.1 / 3**0.5, abs=1e-4)
     assert found.worst == 0.4
     assert spread([0.0, 1.0]).low == 0.0
-    assert str(spread([0.5, 0.5])) == "50.00 (50.00 to 50.00), worst 50.00"
+    assert str(spread([0.5, 0.5])) == "50.0 (50.0 to 50.0), worst 50.0"
 
 
 def test_the_same_images_each_time_and_the_file_holds_every_result(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advprune.models.gaussian import GaussianModel
+from advprune.models.gaussian import DrawnModel, GaussianModel
 
 
 def gaussian(mean: float, sigma: float, prior: float) -> GaussianModel:
@@ -43,6 +43,15 @@ def test_one_draw_serves_a_batch_and_the_means_serve_in_eval_mode(
     assert torch.equal(first[0], first[2])
     assert not torch.equal(first, model(same))
     assert torch.equal(model.eval()(images), chain.eval()(images))
+
+
+def test_weights_may_be_drawn_in_evaluation_too() -> None:
+    torch.manual_seed(0)
+    model, ones = DrawnModel(gaussian(0.5, 0.2, 1.0).eval()).eval(), torch.ones(2, 1)
+    with torch.no_grad():
+        drawn = torch.stack([model(ones) for _ in range(500)])
+    assert torch.equal(drawn[:, 0], drawn[:, 1])
+    assert drawn.std().item() == pytest.approx(0.2, rel=0.15)
 
 
 def test_means_and_spreads_both_learn(make_chain: type[nn.Module], images: Tensor) -> None:

@@ -39,7 +39,7 @@ class Spread:
     worst: float
 
     def __str__(self) -> str:
-        shares = (f"{100 * share:.2f}" for share in (self.mean, self.low, self.high, self.worst))
+        shares = (f"{100 * share:.1f}" for share in (self.mean, self.low, self.high, self.worst))
         return "{} ({} to {}), worst {}".format(*shares)
 
 

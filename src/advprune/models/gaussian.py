@@ -47,6 +47,10 @@ class GaussianModel(nn.Module):
         if not self.training:
             expected: Tensor = self.model(x)
             return expected
+        return self.draw(x)
+
+    def draw(self, x: Tensor) -> Tensor:
+        """Returns what the network returns under drawn weights, in any mode."""
         drawn: Tensor = functional_call(self.model, self._drawn(), (x,))
         return drawn
 
@@ -65,3 +69,22 @@ class GaussianModel(nn.Module):
             name: mean + functional.softplus(raw) * torch.randn_like(mean)
             for name, mean, raw in zip(names, self.means(), self.spread, strict=True)
         }
+
+
+class DrawnModel(nn.Module):
+    """A network with Gaussian weights that are drawn in every pass, in evaluation too.
+
+    As in the paper, where answers are averages over some passes; its figures are random.
+
+    Args:
+        model: the network.
+    """
+
+    def __init__(self, model: GaussianModel) -> None:
+        super().__init__()
+        self.model = model
+        self.training = model.training
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the logits of one draw for the whole batch."""
+        return self.model.draw(x)
