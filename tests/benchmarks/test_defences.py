@@ -17,6 +17,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_defences, "EPOCHS", 1)
     monkeypatch.setattr(defences, "QUERIES", 20)
     monkeypatch.setattr(defences, "STEPS", 5)
+    monkeypatch.setattr(defences, "RESTARTS", 1)
 
 
 def test_a_row_shows_what_was_missed_and_which_checks_spoke() -> None:
