@@ -196,9 +196,8 @@ class ThreatModel:
             raise OutsideThreatError(
                 f"attacked pixels lie in [{smallest}, {largest}], outside [{low}, {high}]"
             )
-        order = {"linf": 0.0, "l2": 0.5, "l1": 1.0}[self.norm]
         farthest = self.distance(x_adv, x).max().item()
-        if not farthest <= self.eps + slack * x[0].numel() ** order:
+        if not farthest <= self.eps + self._forgiven(slack, x[0].numel()):
             raise OutsideThreatError(
                 f"an attacked image lies {farthest} from its original in {self.norm}, "
                 f"more than eps={self.eps}"
@@ -226,6 +225,10 @@ class ThreatModel:
                 f"pixels lie in [{smallest}, {largest}]; allowed is [{low}, {high}]: scale the "
                 "images (x / 255) and make normalisation the model's first layer"
             )
+
+    def _forgiven(self, slack: float, pixels: int) -> float:
+        """Norm of a vector whose entries are all `slack`."""
+        return slack * float(pixels ** {"linf": 0.0, "l2": 0.5, "l1": 1.0}[self.norm])
 
     def _checked_radius(self, eps: float | str) -> float:
         radius = read_length("eps", eps)
