@@ -16,7 +16,8 @@ from advprune.evaluation.checks import (
     search,
 )
 from advprune.evaluation.sample import gather
-from advprune.evaluation.suites import Trial, quick, transfer
+from advprune.evaluation.suites import quick, transfer
+from advprune.evaluation.trial import Trial
 from advprune.threat import ThreatModel
 
 X, Y = torch.rand(8, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from advprune.attacks import PGD
 from advprune.evaluation import curve
-from advprune.evaluation.suites import Trial
+from advprune.evaluation.trial import Trial
 from advprune.threat import ThreatModel
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from advprune.attacks import APGD, FAB, Attack, Found
 from advprune.evaluation import SUITES, Result, evaluate
-from advprune.evaluation.suites import Trial
+from advprune.evaluation.trial import Trial
 from advprune.threat import ThreatModel
 
 THREAT = ThreatModel("linf", 0.1)
@@ -69,7 +69,7 @@ def test_what_was_wrong_before_counts_as_wrong_after() -> None:
 
 
 def test_the_robust_figure_is_each_examples_worst_case(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SUITES, "quick", lambda _: PUSHED)
+    monkeypatch.setitem(SUITES, "quick", lambda *_: PUSHED)
     result = evaluate(Threshold(), FAR_AND_NEAR, THREAT)
     assert {name: figure.accuracy for name, figure in result.attacks.items()} == {
         "up": 0.75,
@@ -89,7 +89,7 @@ def test_the_worst_class_is_told() -> None:
 def test_distances_and_notes_of_an_attack_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     attacks = {"fab": FAB(THREAT, steps=5), "dlr": APGD(THREAT, steps=5, loss="dlr")}
     trials = {name: Trial(attack, alone=True) for name, attack in attacks.items()}
-    monkeypatch.setitem(SUITES, "quick", lambda _: trials)
+    monkeypatch.setitem(SUITES, "quick", lambda *_: trials)
     result = evaluate(Threshold(), FAR_AND_NEAR, THREAT)
     assert result.attacks["fab"].distances == pytest.approx((0.4, 0.05, 0.05, 0.4), rel=0.2)
     assert result.attacks["dlr"].distances is None
@@ -98,7 +98,7 @@ def test_distances_and_notes_of_an_attack_are_told(monkeypatch: pytest.MonkeyPat
 
 def test_later_attacks_meet_survivors_only(monkeypatch: pytest.MonkeyPatch) -> None:
     down = Trial(Push(THREAT, -1), alone=False)
-    monkeypatch.setitem(SUITES, "quick", lambda _: {"up": PUSHED["up"], "down": down})
+    monkeypatch.setitem(SUITES, "quick", lambda *_: {"up": PUSHED["up"], "down": down})
     result = evaluate(Threshold(), FAR_AND_NEAR, THREAT)
     assert (result.attacks["down"].examples, result.attacks["down"].accuracy) == (3, 0.5)
     assert "on the survivors so far" in str(result)
@@ -107,7 +107,7 @@ def test_later_attacks_meet_survivors_only(monkeypatch: pytest.MonkeyPatch) -> N
 def test_stored_images_are_classified_again_and_a_different_count_is_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(SUITES, "quick", lambda _: PUSHED)
+    monkeypatch.setitem(SUITES, "quick", lambda *_: PUSHED)
     result = evaluate(Threshold(), FAR_AND_NEAR, THREAT)
     assert (result.attacks["up"].accuracy, result.attacks["up"].accuracy_by_attack) == (0.75, 1.0)
     assert "100.00 by its own count" in str(result)
@@ -216,7 +216,7 @@ class Nudge(Push):
 def test_images_that_fool_are_counted_as_png_files_too(monkeypatch: pytest.MonkeyPatch) -> None:
     amounts = {"kept": 1 / 255, "rounded off": 0.4 / 255, "none fools": 0.1 / 255}
     trials = {name: Trial(Nudge(THREAT, step), alone=True) for name, step in amounts.items()}
-    monkeypatch.setitem(SUITES, "quick", lambda _: trials)
+    monkeypatch.setitem(SUITES, "quick", lambda *_: trials)
     data = (pixels(100 / 255, 100 / 255), torch.tensor([0, 1]))  # the second is wrong before
     result = evaluate(Threshold(100.3 / 255), data, THREAT)
     found = {name: figure.survive_png for name, figure in result.attacks.items()}

@@ -11,7 +11,7 @@ from torch import nn
 
 from advprune.attacks import PGD, Square
 from advprune.evaluation import SUITES, Result, evaluate
-from advprune.evaluation.suites import Trial
+from advprune.evaluation.trial import Trial
 from advprune.threat import ThreatModel
 
 BATCHES = 12
@@ -23,7 +23,7 @@ def judged(folder: str | Path | None, eps: float = 0.1) -> Result:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, 4))
     x = torch.rand(8 * BATCHES, 1, 8, 8)
     threat = ThreatModel("linf", eps)
-    SUITES["small"] = lambda threat: {
+    SUITES["small"] = lambda threat, *_: {
         "pgd": Trial(PGD(threat, steps=5, restarts=2), alone=True),
         "square": Trial(Square(threat, queries=100), alone=True, kind="black-box"),
     }

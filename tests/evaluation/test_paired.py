@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from advprune.attacks import FGSM
 from advprune.evaluation import SUITES, evaluate, paired
-from advprune.evaluation.suites import Trial
+from advprune.evaluation.trial import Trial
 from advprune.threat import ThreatModel
 
 X = torch.linspace(0, 1, 40).view(-1, 1, 1, 1)
@@ -26,7 +26,9 @@ class Threshold(nn.Module):
 @pytest.fixture(autouse=True)
 def one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """One step of length eps is the optimum here."""
-    monkeypatch.setitem(SUITES, "quick", lambda threat: {"fgsm": Trial(FGSM(threat), alone=True)})
+    monkeypatch.setitem(
+        SUITES, "quick", lambda threat, *_: {"fgsm": Trial(FGSM(threat), alone=True)}
+    )
 
 
 def test_images_are_counted_where_the_models_differ() -> None:

@@ -14,8 +14,10 @@ import click
 @click.option("--eps", help="Radius in pixels, such as 0.3 or 8/255.  [default: the model's own]")
 @click.option(
     "--suite",
-    help="quick, standard (AutoAttack), thorough, rand, minimum (smallest perturbations), paper,"
-    " strong or shipped.  [default: quick; shipped where a file is attacked; rand with --repeats]",
+    help="quick, standard (AutoAttack), thorough, rand, minimum (smallest perturbations), breadth"
+    " (other norms, few pixels, corruptions, shifts and rotations; breadth:l2=0.5,l0=10 with radii"
+    " of one's own), paper, strong or shipped.  [default: quick; shipped where a file is attacked;"
+    " rand with --repeats]",
 )
 @click.option("--twin", help="The saved model that files were exported from; attacked beside them.")
 @click.option("--source", "sources", multiple=True, help="Another model to transfer attacks from.")

@@ -2,28 +2,31 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from advprune.choices import choose
 from advprune.data import Data
 from advprune.evaluation.attempt import Attempt, Target, attempt
 from advprune.evaluation.checks import (
+    BY_GRADIENTS,
     check_attacks,
+    check_families,
     check_losses,
     check_model,
     check_radii,
     check_restarts,
 )
 from advprune.evaluation.environment import environment
+from advprune.evaluation.families import families, right_after_all
 from advprune.evaluation.ledger import Ledger
-from advprune.evaluation.result import AttackFigure, ClassFigure, Result, interval
+from advprune.evaluation.result import AttackFigure, ClassFigure, Finding, Result, interval
 from advprune.evaluation.sample import gather, model_hash
 from advprune.evaluation.smallest import Smallest, smallest
-from advprune.evaluation.suites import SUITES, Trial, transfer
+from advprune.evaluation.suites import find_suite, transfer
+from advprune.evaluation.trial import Trial
 from advprune.models import evaluating
 from advprune.threat import ThreatModel
 
@@ -55,8 +58,9 @@ def evaluate(
         suite: "quick" (seconds), "standard" (AutoAttack's), "thorough" (standard and more of each),
             "rand" (for random models), "paper" (PGD-40 as published), "strong" (PGD-40 with 10
             restarts, cross-entropy and margin), "minimum" (the smallest perturbation of each image
-            and, from it, the accuracy at every radius) or "shipped" (quick, then attacks by
-            queries).
+            and, from it, the accuracy at every radius), "breadth" (other norms, few pixels,
+            corruptions, shifts and rotations; "breadth:l2=0.5,l0=10" with radii of one's own) or
+            "shipped" (quick, then attacks by queries).
         sources: Other networks whose attacked images are tried on the model as well, by name or
             in a sequence.
         seed: Seed of all noise and of the subset.
@@ -74,11 +78,12 @@ def evaluate(
             model does not answer with logits, or the folder is of another evaluation.
     """
     started = time.perf_counter()
-    trials = choose("suite", suite, SUITES)(threat)
+    attacks_of = find_suite(suite)
+    sample = gather(data, batch_size, subset=subset, seed=seed)
+    trials = attacks_of(threat, sample.x.shape[1:])
     networks = dict.fromkeys(trials, model)
     for name, source in _named(sources).items():
         trials[name], networks[name] = transfer(threat), source
-    sample = gather(data, batch_size, subset=subset, seed=seed)
     threat.check_images(sample.x)
     task = {
         "attacks": {name: trial.attack.describe() for name, trial in trials.items()},
@@ -91,15 +96,15 @@ def evaluate(
     target = Target(model, sample, batch_size, seed, ledger)
     with evaluating(model):
         right = target.right(sample.x, target.rows())
-        attempts, survivors = _run(target, trials, networks, right)
+        attempts, left = _run(target, trials, networks, right)
         warnings = list(check_model(model, *target.first_batch()))
         warnings += check_radii(model, *target.first_batch(), threat)
-        warnings += check_restarts(target, threat, survivors)
-    broken = {name: right & ~made.right_in(right) for name, made in attempts.items()}
-    warnings += check_attacks(trials, broken, right)
-    resisted = {name: made for name, made in attempts.items() if made.right.any()}
-    warnings += check_losses(trials, {name: made.loss_per_step for name, made in resisted.items()})
-    examples = len(sample)
+        warnings += check_restarts(target, threat, left[""])
+    warnings += _findings(trials, attempts, right)
+    own = f"{threat.norm} eps {threat.eps:.4g}, its own"
+    found = tuple(families(own, trials, attempts, left))
+    warnings += check_families(found)
+    survivors, examples = right_after_all(left), len(sample)
     return Result(
         clean=_share(right),
         robust=_share(survivors),
@@ -109,6 +114,7 @@ def evaluate(
         attacks={name: _figure(trials[name], attempts[name], right) for name in trials},
         warnings=tuple(warnings),
         smallest=_smallest(threat, trials, attempts),
+        families=found,
         survivors=survivors,
         indices=sample.indices,
         suite=suite,
@@ -129,15 +135,32 @@ def _run(
     trials: Mapping[str, Trial],
     networks: Mapping[str, nn.Module],
     right: Tensor,
-) -> tuple[dict[str, Attempt], Tensor]:
-    """Each attack in turn, and which examples were right before and after all of them."""
+) -> tuple[dict[str, Attempt], dict[str, Tensor]]:
+    """Each attack in turn, and which examples were right before and after all of its family."""
     attempts: dict[str, Attempt] = {}
-    survivors = right.clone()
+    left = {trial.family: right.clone() for trial in trials.values()}
     for name, trial in trials.items():
+        survivors = left[trial.family]
         rows = target.rows() if trial.alone else survivors.nonzero().squeeze(1)
         attempts[name] = attempt(target, name, trial.attack, networks[name], rows)
         survivors &= attempts[name].right_in(survivors)
-    return attempts, survivors
+    return attempts, left
+
+
+def _findings(
+    trials: Mapping[str, Trial], attempts: Mapping[str, Attempt], right: Tensor
+) -> Iterator[Finding]:
+    """What the attacks of each family say of one another."""
+    for family in dict.fromkeys(trial.family for trial in trials.values()):
+        own = {name: trial for name, trial in trials.items() if trial.family == family}
+        if family and not any(trial.kind in BY_GRADIENTS for trial in own.values()):
+            continue
+        broken = {name: right & ~attempts[name].right_in(right) for name in own}
+        resisted = [name for name in own if attempts[name].right.any()]
+        climbs = {name: attempts[name].loss_per_step for name in resisted}
+        found = [*check_attacks(own, broken, right), *check_losses(own, climbs)]
+        in_it = f"In {family}: " if family else ""
+        yield from (replace(finding, text=in_it + finding.text) for finding in found)
 
 
 def _figure(trial: Trial, made: Attempt, right: Tensor) -> AttackFigure:

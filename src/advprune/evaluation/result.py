@@ -12,6 +12,7 @@ from rich.table import Table
 from scipy.special import betaincinv  # type: ignore[import-untyped]
 from torch import Tensor
 
+from advprune.evaluation.families import Family, family_rows
 from advprune.evaluation.smallest import Smallest, median
 from advprune.files import write_text
 
@@ -118,6 +119,8 @@ class Result:
         warnings: Signs that the figures are not what they seem; none found is no proof.
         smallest: The smallest perturbations found, where an attack that seeks them met every
             example.
+        families: What was left of each family of attacks, where the suite has several; a weakness
+            is weighed against the own threat by `accuracy` of each.
         survivors: Which examples are right before and after every attack, (examples,) bool.
         indices: Where each example stands in the data set, (examples,).
         suite: Name of the suite.
@@ -140,6 +143,7 @@ class Result:
     attacks: dict[str, AttackFigure]
     warnings: tuple[Finding, ...]
     smallest: Smallest | None
+    families: tuple[Family, ...]
     survivors: Tensor
     indices: Tensor
     suite: str
@@ -191,15 +195,29 @@ class Result:
         for heading in ("images", "accuracy %", "fool as PNG %", "meaning"):
             table.add_column(heading, justify="right" if "%" in heading else "left")
         table.add_row("clean", _percent(self.clean), "", _interval_text(self.clean_interval))
-        for name, figure in self.attacks.items():
-            png = "" if figure.survive_png is None else _percent(figure.survive_png)
-            table.add_row(name, _percent(figure.accuracy), png, _meaning(figure))
+        self._add_attacks(table)
         worst = f"each example's worst case; {_interval_text(self.robust_interval)}"
         table.add_row("all attacks", _percent(self.robust), "", worst)
         least = self.worst_class
         meaning = f"class {least.label}, {least.examples} examples, all attacks"
         table.add_row("worst class", _percent(least.robust), "", meaning)
         return table
+
+    def _add_attacks(self, table: Table) -> None:
+        for rows in family_rows(self.families, self.attacks):
+            table.add_section()
+            for name, accuracy, meaning in rows:
+                table.add_row(name, _percent(accuracy), "", meaning)
+        for name, figure in self.attacks.items() if not self.families else ():
+            png = "" if figure.survive_png is None else _percent(figure.survive_png)
+            table.add_row(name, _percent(figure.accuracy), png, _meaning(figure))
+        if self.families:
+            figures = {family.name: family.accuracy for family in self.families}
+            table.add_section()
+            mean = sum(figures.values()) / len(figures)
+            table.add_row("mean of the families", _percent(mean), "", f"{len(figures)} families")
+            least = min(figures, key=figures.__getitem__)
+            table.add_row("worst family", _percent(figures[least]), "", least)
 
 
 def side_by_side(results: Mapping[str, Result]) -> Table:

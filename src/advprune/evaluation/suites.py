@@ -1,8 +1,7 @@
 """Which attacks a model meets, by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 from advprune.attacks import (
     APGD,
@@ -18,30 +17,10 @@ from advprune.attacks import (
     TargetedAPGD,
     TargetedFAB,
 )
+from advprune.choices import choose
+from advprune.evaluation.breadth import breadth, read_radii
+from advprune.evaluation.trial import Shape, Suite, Trial
 from advprune.threat import ThreatModel
-
-Kind = Literal["iterated", "single-step", "minimum-norm", "transfer", "black-box", "noise"]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One attack of a suite.
-
-    Attributes:
-        attack: The attack.
-        alone: Whether it meets every example, so that the accuracy it leaves is its own. If not,
-            it meets the survivors of the trials before it.
-        kind: "iterated" or "single-step", with the model's own gradients; "minimum-norm", with
-            them and without a radius; "transfer", with those of another; "black-box", by queries;
-            "noise", by chance.
-    """
-
-    attack: Attack
-    alone: bool
-    kind: Kind = "iterated"
-
-
-Suite = Callable[[ThreatModel], dict[str, Trial]]
 
 
 def quick(threat: ThreatModel) -> dict[str, Trial]:
@@ -143,16 +122,39 @@ def shipped(threat: ThreatModel) -> dict[str, Trial]:
     return quick(threat) | queries
 
 
+def _of_any_shape(suite: Callable[[ThreatModel], dict[str, Trial]]) -> Suite:
+    def trials(threat: ThreatModel, _shape: Shape = (), /) -> dict[str, Trial]:
+        return suite(threat)
+
+    return trials
+
+
 SUITES: dict[str, Suite] = {
-    "quick": quick,
-    "paper": paper,
-    "strong": strong,
-    "standard": standard,
-    "rand": rand,
-    "thorough": thorough,
-    "minimum": minimum,
-    "shipped": shipped,
+    "quick": _of_any_shape(quick),
+    "paper": _of_any_shape(paper),
+    "strong": _of_any_shape(strong),
+    "standard": _of_any_shape(standard),
+    "rand": _of_any_shape(rand),
+    "thorough": _of_any_shape(thorough),
+    "minimum": _of_any_shape(minimum),
+    "breadth": breadth,
+    "shipped": _of_any_shape(shipped),
 }
+
+
+def find_suite(text: str) -> Suite:
+    """The suite of that name; "breadth:l2=0.5,l0=10" is `breadth` with radii of one's own.
+
+    Raises:
+        ValueError: If there is none, or it takes no radii.
+    """
+    name, colon, radii = text.partition(":")
+    suite = choose("suite", name, SUITES)
+    if not colon:
+        return suite
+    if suite is not breadth:
+        raise ValueError(f"suite {text!r}: only breadth takes radii, such as breadth:l2=0.5,l0=10")
+    return partial(breadth, radii=read_radii(radii))
 
 
 def paper_attack(threat: ThreatModel) -> PGD:

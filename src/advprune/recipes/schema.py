@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 
 from advprune.choices import choose
 from advprune.data import SOURCES
-from advprune.evaluation.suites import SUITES
+from advprune.evaluation.suites import find_suite
 from advprune.models import MODELS
 from advprune.threat import ThreatModel
 from advprune.training.settings import GateSettings, Settings, Training
@@ -37,7 +37,7 @@ def _model(name: str) -> str:
 
 
 def _suite(name: str) -> str:
-    choose("suite", name, SUITES)
+    find_suite(name)
     return name
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from advprune.attacks.losses import cross_entropy
 from advprune.evaluation.checks.table import NOISE, exceeding
 from advprune.evaluation.result import Finding
-from advprune.evaluation.suites import Trial
+from advprune.evaluation.trial import Trial
 
 MANY_STEPS = ("iterated", "minimum-norm")
 BY_GRADIENTS = (*MANY_STEPS, "single-step")

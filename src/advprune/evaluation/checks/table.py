@@ -94,6 +94,12 @@ CHECKS: dict[str, Check] = {
         "image can become a grey one: attacks are misled, and figures at smaller radii flatter.",
         {"alarm": 0.0},
     ),
+    "weaker outside its threat": Check(
+        "How far the accuracy left in the weakest family of attacks lies below that in the threat "
+        "that the model was made for: what it learned there does not carry over. Train for it too, "
+        "or say in which threat the robust figure holds.",
+        {"note": 0.05, "warning": 0.2},
+    ),
     "restarts still lower the figure": Check(
         "The share of a part of the survivors that PGD-40 with the margin breaks from fresh "
         "starts: the figure has not settled. Give more restarts.",
