@@ -125,3 +125,24 @@ def test_layers_that_share_a_weight_share_it_when_cut() -> None:
     small = slim(gated, IMAGES)
     assert small.get_submodule("fc").weight is small.get_submodule("tied").weight
     torch.testing.assert_close(small(IMAGES), expected)
+
+
+class Halves(nn.Module):
+    """Both halves of all images, one block behind the other, go through the second layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 6, 3, padding=1)
+        self.second = nn.Conv2d(6, 5, 1)
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = functional.relu(self.first(x)).chunk(2, dim=3)
+        both = functional.relu(self.second(torch.cat([left, right])))
+        one, other = both.chunk(2)
+        return self.head((one + other).mean(dim=(2, 3)))
+
+
+def test_a_batch_that_is_merged_in_another_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="Halves mixes the examples of a batch"):
+        gate(Halves(), IMAGES)

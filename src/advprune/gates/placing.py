@@ -113,6 +113,7 @@ def _placed(
     }
     gated = GatedModel(model, structure, gates)
     _check_cut(gated, example_input)
+    _check_examples(gated, example_input)
     return gated
 
 
@@ -130,6 +131,24 @@ def _check_cut(gated: GatedModel, example_input: Tensor) -> None:
         found = _difference(gated, example_input[:2], living(structure, active, random))
         if found is not None:
             raise UnsupportedModelError(f"{type(gated.model).__name__} cannot be cut: {found}")
+
+
+@torch.no_grad()
+def _check_examples(gated: GatedModel, example_input: Tensor) -> None:
+    """Raises where an example meets the gates of another: its windows lie apart in the batch."""
+    image = example_input[:1]
+    values = torch.linspace(0.5, 1.0, 2 * gated.structure.units).to(image).view(2, -1)
+    with evaluating(gated):
+        with gated.board.holding(values):
+            together = gated.model(torch.cat([image, image]))
+        for one, found in zip(values.split(1), together.split(1), strict=True):
+            with gated.board.holding(one):
+                mixed = mismatch(gated.model, image, found)
+            if mixed is not None:
+                raise UnsupportedModelError(
+                    f"{type(gated.model).__name__} mixes the examples of a batch, so each cannot"
+                    f" have gates of its own: {mixed}"
+                )
 
 
 def _difference(gated: GatedModel, x: Tensor, keep: Tensor) -> str | None:
