@@ -140,9 +140,21 @@ class Halves(nn.Module):
         left, right = functional.relu(self.first(x)).chunk(2, dim=3)
         both = functional.relu(self.second(torch.cat([left, right])))
         one, other = both.chunk(2)
-        return self.head((one + other).mean(dim=(2, 3)))
+        logits: Tensor = self.head((one + other).mean(dim=(2, 3)))
+        return logits
 
 
 def test_a_batch_that_is_merged_in_another_order_is_refused() -> None:
     with pytest.raises(ValueError, match="Halves mixes the examples of a batch"):
         gate(Halves(), IMAGES)
+
+
+def test_a_network_whose_inputs_were_chosen_one_by_one_is_gated_again() -> None:
+    gated = gate(build("lenet5_caffe"), torch.rand(1, 1, 28, 28), "fixed", ("f1",)).eval()
+    gated.gates["f1.inputs"].close(torch.arange(800) % 3 == 0)
+    x = torch.rand(2, 1, 28, 28)
+    small = slim(gated, x)
+    again = gate(small, x, "fixed").eval()
+    assert list(again.gates) == ["conv1", "f1"]
+    assert again.structure.blocked["conv2"] == "f1 chooses among its inputs itself"
+    torch.testing.assert_close(again(x), small(x))

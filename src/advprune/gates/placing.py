@@ -141,7 +141,7 @@ def _check_examples(gated: GatedModel, example_input: Tensor) -> None:
     with evaluating(gated):
         with gated.board.holding(values):
             together = gated.model(torch.cat([image, image]))
-        for one, found in zip(values.split(1), together.split(1), strict=True):
+        for one, found in zip(values[:, None], together[:, None], strict=True):
             with gated.board.holding(one):
                 mixed = mismatch(gated.model, image, found)
             if mixed is not None:

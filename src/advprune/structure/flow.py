@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
-from advprune.structure.graph import Graph, caller_of, holds_tensor, place_of, shape_of
+from advprune.structure.graph import (
+    Graph,
+    caller_of,
+    holds_tensor,
+    module_of,
+    place_of,
+    shape_of,
+)
 from advprune.structure.labels import FIXED, Units, broadcast, compact, varying
 from advprune.structure.network import GraphNetwork
 
@@ -162,10 +169,22 @@ class Flow:
         alone = len(own) == 1 and own[0] is held and not list(module.children())
         return alone and type(module) is not nn.Module
 
+    def entering(self, node: Node, x: Any) -> Any:
+        """Returns the value that the layer's module is given, from which it makes what it reads."""
+        inside = module_of(node)
+        while isinstance(x, Node) and x.args and module_of(x) == inside and not self.rebuilt:
+            x = x.args[0]
+        return x
+
+    @property
+    def rebuilt(self) -> bool:
+        """Returns whether the network runs the graph itself, step by step."""
+        return isinstance(self.model, GraphNetwork)
+
     def _module(self, node: Node, weight: Any) -> str:
         """Returns the module that runs a layer; a network of a graph calls the weight's owner."""
         name = self.parameter(weight)
-        if name is not None and isinstance(self.model, GraphNetwork):
+        if name is not None and self.rebuilt:
             return name.rpartition(".")[0]
         return caller_of(node)
 

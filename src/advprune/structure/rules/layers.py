@@ -47,7 +47,7 @@ def product(flow: Flow, node: Node, x: Any, weight: Any, reads: int, bias: Any =
     inputs = _channels(flow, flow.present(x), -1, shape_of(x)[-1])
     outputs = flow.units.fresh(flow.layer(node, weight), shape[-1])
     pair = math.prod(shape[:-1]) // BATCH
-    _read(flow, node, weight, Reading(reads, inputs, outputs, inputs, -1, pair))
+    _read(flow, node, x, weight, Reading(reads, inputs, outputs, inputs, -1, pair))
     if bias is not None:
         flow.units.tie(flow.of(bias).flatten(), outputs)
     return spread(outputs, -1, len(shape))
@@ -62,7 +62,7 @@ def _read_by_position(flow: Flow, node: Node, rows: Tensor, made: int) -> Tensor
         reading = Reading(0, rows.flatten(), one, rows.flatten(), 1, _pair(node))
     else:
         reading = Reading(1, inputs, every, rows.flatten(), 1, _pair(node))
-    _read(flow, node, node.args[1], reading)
+    _read(flow, node, node.args[0], node.args[1], reading)
     return every
 
 
@@ -77,7 +77,7 @@ def _passed_by_groups(flow: Flow, node: Node, rows: Tensor, made: int) -> Tensor
     return outputs
 
 
-def _read(flow: Flow, node: Node, weight: Any, reading: Reading) -> None:
+def _read(flow: Flow, node: Node, x: Any, weight: Any, reading: Reading) -> None:
     """Notes a layer that reads and makes units, as far as its weight can be cut."""
     if flow.parameter(weight) is None:
         every = torch.cat([reading.arriving, reading.outputs])
@@ -87,7 +87,20 @@ def _read(flow: Flow, node: Node, weight: Any, reading: Reading) -> None:
     if not flow.is_called(node, weight):
         reason = f"{flow.layer(node, weight)} is read without calling this layer"
         flow.units.freeze(reading.arriving, reason)
+    elif not _arrives(flow, flow.entering(node, x), reading):
+        reason = f"{flow.layer(node, weight)} chooses among its inputs itself"
+        flow.units.freeze(torch.cat([reading.arriving, flow.of(x).flatten()]), reason)
     flow.note(node, weight, reading)
+
+
+def _arrives(flow: Flow, x: Any, reading: Reading) -> bool:
+    """Whether the value has, channel by channel, the units that the layer reads."""
+    size = shape_of(x)[reading.channels]
+    labels = flow.present(x)
+    if size != len(reading.arriving) or set(varying(labels)) - {reading.channels % labels.dim()}:
+        return False
+    arriving = flow.units.roots(reading.arriving)
+    return bool((flow.units.roots(labels.flatten().expand(size)) == arriving).all())
 
 
 def _channels(flow: Flow, labels: Tensor, dim: int, size: int) -> Tensor:
