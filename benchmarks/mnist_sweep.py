@@ -112,6 +112,7 @@ def _point(
         "recipe": recipe,
         "changes": [change for change in changes if "=/" not in change],  # no folder of a machine
         "training": json.loads((out / "result.json").read_text(encoding="utf-8"))["training"],
+        "validation_clean": _clean(model, validation),
         "widths": _widths(model),
         "macs": cost(model, torch.zeros(1, 1, 28, 28)).macs,
         "vulnerability": forms.network,
@@ -121,9 +122,17 @@ def _point(
     }
     write_json(RESULTS / f"{name}.json", found)
     click.echo(
-        f"{name}: validation {found['training']['validation_best']:.3f}, V {forms.network:.4f},"
+        f"{name}: clean {found['validation_clean']:.3f}, PGD-20"
+        f" {found['training']['validation_best']:.3f}, V {forms.network:.4f},"
         f" relative {forms.relative:.3f}, {found['macs']:,} MACs"
     )
+
+
+@torch.no_grad()
+def _clean(model: torch.nn.Module, images: data.Images) -> float:
+    x, y = images.tensors()
+    right = [model(part).argmax(1) for part in torch.split(x, 500)]
+    return float((torch.cat(right) == y).double().mean())
 
 
 def _widths(model: torch.nn.Module) -> list[int]:
