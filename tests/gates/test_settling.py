@@ -58,3 +58,23 @@ def test_an_impossible_budget_is_refused(learned_chain: GatedModel) -> None:
     settle(copy.deepcopy(learned_chain), least)
     with pytest.raises(ValueError, match=f"takes {least} already"):
         settle(learned_chain, least - 1)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_rounded_widths_stay_within_the_budget(lenet: GatedModel, share: float) -> None:
+    gated = copy.deepcopy(lenet)
+    settle(gated, share * 2_293_000, round_to=8)
+    kept = gated.structure.split(gated.keep())
+    widths = {name: int(kept[name].sum()) for name in ("conv1", "conv2", "f1")}
+    assert all(width % 8 == 0 for width in widths.values()), widths
+    assert 0.7 * share * 2_293_000 < gated.structure.macs(gated.keep()) <= share * 2_293_000
+
+
+def test_a_width_that_has_no_multiple_stays_whole(learned_chain: GatedModel) -> None:
+    settle(learned_chain, learned_chain.structure.macs(), round_to=100)
+    assert bool(learned_chain.keep().all())
+
+
+def test_a_budget_below_the_least_multiples_is_refused(learned_chain: GatedModel) -> None:
+    with pytest.raises(ValueError, match="rounded to 2, a group takes"):
+        settle(learned_chain, 9 * 16 + 9 * 16 + 4 + 3, round_to=2)

@@ -71,7 +71,7 @@ def test_a_latency_is_met_by_measuring(chain: GatedModel, images: Tensor) -> Non
     def milliseconds(network: nn.Module) -> float:
         return sum(value.numel() for value in network.parameters()) / 100
 
-    score = torch.arange(chain.structure.units).double()
+    score = torch.tensor([3.0, 2.0, 1.0, 3.0, 2.0, 1.0, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0])
     assert milliseconds(chain.model) == 2.51
     small = cut(chain, score, Limit(latency=1.2), images, milliseconds)
     assert 0.8 < milliseconds(small) <= 1.2
@@ -87,7 +87,8 @@ def test_a_latency_that_holds_already_cuts_nothing(chain: GatedModel, images: Te
 
 def test_budgets_are_read() -> None:
     assert read_limit("macs=0.2") == Limit(macs=0.2)
-    assert read_limit("latency = 2 ms") == Limit(latency=2.0)
+    assert read_limit("latency = 2 ms") == Limit(latency=2.0, round_to=8)
+    assert read_limit("latency=2ms", 4) == Limit(latency=2.0, round_to=4)
 
 
 @pytest.mark.parametrize("text", ["macs=20", "macs=", "latency=0ms", "speed=3", "0.2", "macs=nan"])
@@ -99,3 +100,14 @@ def test_other_budgets_are_refused(text: str) -> None:
 def test_no_images_are_refused(chain: GatedModel) -> None:
     with pytest.raises(ValueError, match="no images"):
         worth(chain, [], shifted)
+
+
+@pytest.mark.parametrize(("round_to", "expected"), [(1, [3, 3, 5]), (2, [3, 2, 5])])
+def test_widths_are_multiples_of_what_the_limit_asks_for(
+    chain: GatedModel, images: Tensor, round_to: int, expected: list[int]
+) -> None:
+    """A unit of conv2 takes a fifth of the MACs; where all units of a layer stay, they stay."""
+    score = torch.tensor([9.0] * 3 + [1.0, 2.0, 3.0, 4.0] + [9.0] * 5)
+    small = cut(chain, score, Limit(macs=0.81, round_to=round_to), images, lambda _: 0.0)
+    widths = [len(small.get_parameter(f"{name}.weight")) for name in ("conv1", "conv2", "f1")]
+    assert widths == expected

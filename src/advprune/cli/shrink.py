@@ -15,6 +15,12 @@ import click
     metavar="macs=SHARE|latency=MSms",
     help="Such as macs=0.2, of the network's own, or latency=2ms for one image on this machine.",
 )
+@click.option(
+    "--round-to",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Make widths multiples of N.  [default: 8 for a latency, 1 for macs]",
+)
 @click.option("--model", help="What builds a checkpoint's network: a name, or module:callable.")
 @click.option("--norm", default="linf", show_default=True, help="linf, l2 or l1.")
 @click.option("--eps", required=True, help="Radius in pixels, such as 0.3 or 8/255.")
@@ -35,6 +41,7 @@ def shrink(
     data: str,
     path: str | None,
     budget: str,
+    round_to: int | None,
     model: str | None,
     norm: str,
     eps: str,
@@ -66,6 +73,7 @@ def shrink(
         ap.ThreatModel(norm=norm, eps=eps),
         budget,
         out=out,
+        round_to=round_to,
         tuning=TUNING.model_copy(update={"epochs": epochs, "learning_rate": rate}),
         suite=suite,
         examples=subset,

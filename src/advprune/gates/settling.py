@@ -8,8 +8,13 @@ from torch import Tensor
 from advprune.gates.gated import GatedModel
 from advprune.structure import Structure, living
 
+_STEP = 0.98
+"""Of a budget that the network is trimmed to, while it is over the budget once it is rounded up."""
 
-def settle(gated: GatedModel, budget: float, score: Tensor | None = None) -> None:
+
+def settle(
+    gated: GatedModel, budget: float, score: Tensor | None = None, round_to: int = 1
+) -> None:
     """Closes and opens gates so that the multiply-accumulates come up to a budget, not over it.
 
     Living units with the smallest scores go first while the network is too large; then
@@ -19,19 +24,22 @@ def settle(gated: GatedModel, budget: float, score: Tensor | None = None) -> Non
         gated: the model, changed in place.
         budget: multiply-accumulates of one example, at most.
         score: (all units,), what ranks them; the gates' own scores where it is not given.
+        round_to: widths are multiples of it, as `rounded` has it.
 
     Raises:
         ValueError: one unit a group is already more than the budget.
     """
     score = gated.scores() if score is None else score
-    keep = within(gated.structure, gated.keep(), score, budget)
+    keep = within(gated.structure, gated.keep(), score, budget, round_to)
     for name, kept in gated.structure.split(keep).items():
         gate = gated.gates[name]
         gate.close(~kept)
         gate.revive(kept & ~gate.active().cpu())
 
 
-def within(structure: Structure, keep: Tensor, score: Tensor, budget: float) -> Tensor:
+def within(
+    structure: Structure, keep: Tensor, score: Tensor, budget: float, round_to: int = 1
+) -> Tensor:
     """Returns which units stay, (units,) bool, so that the network costs up to the budget.
 
     Args:
@@ -39,17 +47,47 @@ def within(structure: Structure, keep: Tensor, score: Tensor, budget: float) -> 
         keep: (units,) bool, what stays where the budget leaves it.
         score: (units,), what a unit is worth; the least go first, the largest come back first.
         budget: multiply-accumulates of one example, at most.
+        round_to: widths are multiples of it, as `rounded` has it.
 
     Raises:
-        ValueError: one unit a group is already more than the budget.
+        ValueError: one unit a group, or the least multiple, is already more than the budget.
     """
     closed = torch.zeros(structure.units, dtype=torch.bool)
     least = living(structure, closed, score)
-    if structure.macs(least) > budget:
-        raise ValueError(
-            f"a budget of {budget:.0f} MACs: one unit a group takes {structure.macs(least)} already"
-        )
-    return _filled(structure, _trimmed(structure, keep, least, score, budget), score, budget)
+    smallest = structure.macs(rounded(structure, least, score, round_to))
+    if smallest > budget:
+        units = "one unit" if round_to == 1 else f"at least one unit, rounded to {round_to},"
+        raise ValueError(f"a budget of {budget:.0f} MACs: {units} a group takes {smallest} already")
+    target = budget
+    while target >= structure.macs(least):
+        trimmed = _trimmed(structure, keep, least, score, target)
+        found = rounded(structure, _filled(structure, trimmed, score, target), score, round_to)
+        if structure.macs(found) <= budget:
+            return found
+        target *= _STEP
+    return rounded(structure, least, score, round_to)
+
+
+def rounded(structure: Structure, keep: Tensor, score: Tensor, round_to: int) -> Tensor:
+    """Returns which units stay, (units,) bool, so that each width is a multiple of a number.
+
+    Groups get their best units back, as far as they have any; a layer's own inputs are no width.
+
+    Args:
+        structure: groups and layers.
+        keep: (units,) bool, what stays in any case.
+        score: (units,), what a unit is worth; the largest come back first.
+        round_to: what widths are to be multiples of.
+    """
+    made = torch.cat([layer.outputs for layer in structure.layers.values()])
+    for group in structure.groups.values():
+        kept = keep[group.span]
+        missing = min(-int(kept.sum()) % round_to, int((~kept).sum()))
+        if missing and group.start in made:
+            order = score[group.span].masked_fill(kept, -torch.inf).argsort(descending=True)
+            for unit in order[:missing].tolist():
+                keep = _opened(structure, keep, score, group.start + unit)
+    return keep
 
 
 def _trimmed(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from advprune.choices import check_count
 from advprune.gates import GatedModel
 from advprune.gates.settling import within
 from advprune.models.modes import evaluating
@@ -26,27 +27,39 @@ class Limit:
     Attributes:
         macs: share of its multiply-accumulates, in (0, 1].
         latency: milliseconds of one image; one of the two is given.
+        round_to: what widths are to be multiples of.
     """
 
     macs: float | None = None
     latency: float | None = None
+    round_to: int = 1
 
 
-def read_limit(text: str) -> Limit:
+ROUND_TO = {"macs": 1, "latency": 8}
+"""What widths are multiples of, by target: processors compute eight float32 channels at a time."""
+
+
+def read_limit(text: str, round_to: int | None = None) -> Limit:
     """Reads `macs=0.2`, a share, or `latency=2ms`, for one image.
 
+    Args:
+        text: the limit.
+        round_to: what widths are to be multiples of; `ROUND_TO` says it where it is not given.
+
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, or `round_to` is not positive.
     """
+    if round_to is not None:
+        check_count("round_to", round_to)
     kind, _, value = text.replace(" ", "").partition("=")
     try:
         number = float(value.removesuffix("ms") if kind == "latency" else value)
     except ValueError:
         number = 0.0
     if kind == "macs" and 0 < number <= 1:
-        return Limit(macs=number)
+        return Limit(macs=number, round_to=round_to or ROUND_TO[kind])
     if kind == "latency" and 0 < number < float("inf"):
-        return Limit(latency=number)
+        return Limit(latency=number, round_to=round_to or ROUND_TO[kind])
     raise ValueError(f"budget {text!r}: allowed are macs=SHARE in (0, 1], or latency=NUMBERms")
 
 
@@ -85,13 +98,14 @@ def _moved(gated: GatedModel, x: Tensor, adversarial: Tensor, y: Tensor) -> Tens
     return (gradient * values.detach()).abs()
 
 
-def close(gated: GatedModel, score: Tensor, macs: float) -> None:
+def close(gated: GatedModel, score: Tensor, macs: float, round_to: int = 1) -> None:
     """Closes, in place, the units that are worth least for each of their multiply-accumulates.
 
     Args:
         gated: the network with its gates; `slim` then cuts it.
         score: (units,), from `worth`.
         macs: multiply-accumulates that one example may cost.
+        round_to: what widths are to be multiples of.
 
     Raises:
         ValueError: one unit a group is already more.
@@ -99,7 +113,8 @@ def close(gated: GatedModel, score: Tensor, macs: float) -> None:
     structure = gated.structure
     keep = torch.ones(structure.units, dtype=torch.bool)
     per_mac = score / structure.unit_macs().clamp_min(1)
-    for name, kept in structure.split(within(structure, keep, per_mac, macs)).items():
+    kept_units = within(structure, keep, per_mac, macs, round_to)
+    for name, kept in structure.split(kept_units).items():
         gated.gates[name].close(~kept)
         gated.gates[name].revive(kept)
 
@@ -125,30 +140,30 @@ def cut(
     """
     whole = gated.structure.macs()
     if limit.macs is not None:
-        close(gated, score, limit.macs * whole)
+        close(gated, score, limit.macs * whole, limit.round_to)
         return slim(gated, example_input)
-    assert limit.latency is not None
-    return _fastest(gated, score, limit.latency, example_input, milliseconds)
+    return _fastest(gated, score, limit, example_input, milliseconds)
 
 
 def _fastest(
     gated: GatedModel,
     score: Tensor,
-    latency: float,
+    limit: Limit,
     example_input: Tensor,
     milliseconds: Callable[[nn.Module], float],
 ) -> nn.Module:
+    assert limit.latency is not None
     found, measured = None, float("inf")
     share, fits, too_slow = 1.0, 0.0, 1.0
     for _ in range(_HALVINGS + 1):
         try:
-            close(gated, score, share * gated.structure.macs())
+            close(gated, score, share * gated.structure.macs(), limit.round_to)
         except ValueError:  # less than one unit a group
             fits = share
         else:
             network = slim(gated, example_input)
             measured = milliseconds(network)
-            if measured <= latency:
+            if measured <= limit.latency:
                 found, fits = network, share
             else:
                 too_slow = share
@@ -157,6 +172,7 @@ def _fastest(
             break
     if found is None:
         raise ValueError(
-            f"a budget of {latency:g} ms: no network was so fast; the last took {measured:.3f} ms"
+            f"a budget of {limit.latency:g} ms: no network was so fast;"
+            f" the last took {measured:.3f} ms"
         )
     return found

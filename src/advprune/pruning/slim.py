@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from advprune.choices import check_count
 from advprune.gates import GatedModel
 from advprune.gates.gated import drop_gates
+from advprune.gates.settling import rounded
 from advprune.models.modes import evaluating
 from advprune.structure import CutNetwork
 from advprune.structure.parity import mismatch
@@ -37,7 +38,7 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
             f"a {type(gated).__name__} has no gates; allowed is what advprune.gate gives"
         )
     check_count("round_to", round_to)
-    keep = _rounded(gated, round_to)
+    keep = rounded(gated.structure, gated.keep(), gated.scores(), round_to)
     cut = CutNetwork(gated.model, gated.structure, keep)
     drop_gates(cut.network)
     cut.refresh(gated.expected().detach())
@@ -49,20 +50,6 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
     _note(network, gated, keep, example_input)
     _compare(gated, network, example_input)
     return network.train(gated.training)
-
-
-def _rounded(gated: GatedModel, round_to: int) -> Tensor:
-    """Keeps the best closed units too, where a group's width is no multiple."""
-    keep, scores = gated.keep(), gated.scores()
-    made = torch.cat([layer.outputs for layer in gated.structure.layers.values()])
-    for group in gated.structure.groups.values():
-        if group.start not in made:  # a layer's own inputs are no width
-            continue
-        kept = keep[group.span].clone()
-        missing = min(-int(kept.sum()) % round_to, int((~kept).sum()))
-        order = scores[group.span].masked_fill(kept, -torch.inf).argsort(descending=True)
-        keep[group.start + order[:missing]] = True
-    return keep
 
 
 def _describe(network: nn.Module, selected: dict[str, list[int]], counts: dict[str, int]) -> None:

@@ -55,6 +55,7 @@ def shrink(
     budget: str,
     *,
     out: str | Path,
+    round_to: int | None = None,
     tuning: Phase = TUNING,
     suite: str = "quick",
     examples: int | None = None,
@@ -76,6 +77,8 @@ def shrink(
             this machine.
         out: folder of the run, as that of `advprune run`: metrics, model/, result.json,
             report.html.
+        round_to: what widths are to be multiples of; by default 8 for a latency, where processors
+            compute so many channels at a time, and 1, exact widths, for multiply-accumulates.
         tuning: the phase of training after the cut.
         suite: of attacks.
         examples: test images; None is all.
@@ -90,7 +93,7 @@ def shrink(
             holds a run.
     """
     out, console = Path(out), console or Console()
-    limit = read_limit(budget)
+    limit = read_limit(budget, round_to)
     splits = sources.load(data, seed=seed) if isinstance(data, str) else data
     recipe = _recipe(splits, threat, tuning, suite, examples, seed)
     if (out / "result.json").exists():
@@ -102,7 +105,11 @@ def shrink(
     )
     networks = {"dense": model, "after": trained.model.cpu().eval()}
     result = judge(recipe, out, splits, networks, networks, trained)
-    result["shrink"] = {"budget": budget, "tuning": tuning.model_dump(mode="json")}
+    result["shrink"] = {
+        "budget": budget,
+        "round_to": limit.round_to,
+        "tuning": tuning.model_dump(mode="json"),
+    }
     reported(out, result, console)
     return networks["after"]
 

@@ -76,7 +76,7 @@ def check(run: Run) -> None:
     for phase in gated_phases:
         gated = deepcopy(run.gated)
         if phase.budget is not None:
-            settle(gated, phase.budget.macs * run.unpruned_macs)
+            settle(gated, phase.budget.macs * run.unpruned_macs, round_to=phase.budget.round_to)
 
 
 def begin_next(run: Run, state: State) -> None:
@@ -97,7 +97,8 @@ def finish(run: Run, state: State) -> None:
     state.average = {}
     if isinstance(state.model, GatedModel) and phase.budget is not None:
         score = CRITERIA[phase.criterion](state.model)
-        settle(state.model, phase.budget.macs * run.unpruned_macs, score)
+        budget = phase.budget.macs * run.unpruned_macs
+        settle(state.model, budget, score, phase.budget.round_to)
     if phase.sparsity is not None:
         cut_weights(state, phase.sparsity)
     recalibrate(state.model, calibration(run))

@@ -177,12 +177,14 @@ class Budget(Settings):
     """What the network may cost once its gated phase is over.
 
     Attributes:
-        macs: Share of the unpruned network's multiply-accumulates, met within 2 %.
+        macs: Share of the unpruned network's multiply-accumulates, met within 2 % by exact widths.
         settled_at: Share of the phase at which the target, falling from 1, reaches the budget.
+        round_to: Widths are multiples of it where the layer has as many; still within the budget.
     """
 
     macs: Share
     settled_at: Share = 0.6
+    round_to: Count = 1
 
 
 class GateSettings(Settings):
