@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,28 @@ def test_a_model_may_be_evaluated_several_times(
     written = json.loads(Path("out.json").read_text())
     assert len(written["repeats"]) == 2
     assert written["robust"]["worst"] <= written["robust"]["mean"]
+
+
+def test_a_written_result_is_verified_and_a_changed_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ap.save(ap.models.build("small_cnn", widths=[2, 2, 4]), "net", input_shape=[1, 8, 8])
+    asked = ("evaluate", "net", "--data", "digits", "--eps", 0.1, "--subset", 6, "--suite", "paper")
+    made = call(*asked, "--keep", "kept", "--out", "result.json")
+    assert made.exit_code == 0, made.output
+    honest = call("evaluate", "--verify", "result.json")
+    assert honest.exit_code == 0, honest.output
+    assert "All is as it says." in honest.output
+    Path("elsewhere").mkdir()
+    shutil.move("kept", "elsewhere/kept")
+    shutil.move("result.json", "elsewhere/result.json")
+    moved = call("evaluate", "--verify", "elsewhere/result.json")
+    assert moved.exit_code == 0, moved.output
+    file = next(Path("elsewhere/kept").glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-1])
+    changed = call("evaluate", "--verify", "elsewhere/result.json")
+    assert changed.exit_code == 1
+    assert "Not as the result says: pgd40, all attacks." in changed.output
+    assert call("evaluate", "--verify", "net/manifest.json").exit_code == 2
+    assert "give MODELS and --data" in call("evaluate", "net").output

@@ -1,5 +1,6 @@
 """`advprune evaluate`: attack saved models and exported files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,8 @@ import click
 
 
 @click.command(short_help="Attack saved models and exported files.")
-@click.argument("models", nargs=-1, required=True)
-@click.option("--data", required=True, metavar="NAME", help="Data set, such as digits or mnist.")
+@click.argument("models", nargs=-1)
+@click.option("--data", metavar="NAME", help="Data set, such as digits or mnist.")
 @click.option("--path", help="Folder of the data, where the data set needs one.")
 @click.option("--norm", help="linf, l2 or l1.  [default: the model's own]")
 @click.option("--eps", help="Radius in pixels, such as 0.3 or 8/255.  [default: the model's own]")
@@ -41,9 +42,15 @@ import click
     help="Folder for finished batches with their images: stopped, the same command goes on there.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file for the whole result.")
+@click.option(
+    "--verify",
+    "written",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Attack nothing: check a file of --out, and the images of --keep, against model and data.",
+)
 def evaluate(
     models: tuple[str, ...],
-    data: str,
+    data: str | None,
     path: str | None,
     norm: str | None,
     eps: str | None,
@@ -56,13 +63,22 @@ def evaluate(
     trust_code: bool,
     folder: Path | None,
     out: Path | None,
+    written: Path | None,
 ) -> None:
     """Attack saved models and exported files, and say what is left of their accuracy.
 
     MODELS are folders that a run or advprune.save wrote, zoo:NAME, and exported files (.onnx,
     .xml, .pte). A file's answers are its runtime's; its gradients are its own where it is ONNX, and
     the twin's otherwise. What fools the twin is tried on it as well.
+
+    With --verify RESULT.json, models, data and folder are those that the file names, where they are
+    not given; the exit status is 1 where anything is not as the file says.
     """
+    if written is not None:
+        _verify(written, models, data, path, folder, trust_code)
+        return
+    if not models or data is None:
+        raise ValueError("give MODELS and --data, or --verify with a written result")
     from functools import partial
 
     from rich.console import Console
@@ -103,9 +119,51 @@ def evaluate(
     if len(once) > 1:
         Console().print(side_by_side(once))
     if out is not None:
-        figures = {name: result.to_dict() for name, result in results.items()}
-        written = write_json(out, figures[names[0]] if len(names) == 1 else figures)
-        click.echo(f"Written: {written}")
+        figures = {
+            name: {**result.to_dict(), "source": {"model": name, "data": data, "path": path}}
+            for name, result in results.items()
+        }
+        write_json(out, figures[names[0]] if len(names) == 1 else figures)
+        click.echo(f"Written: {out}")
+
+
+def _verify(
+    written: Path,
+    models: tuple[str, ...],
+    data: str | None,
+    path: str | None,
+    folder: Path | None,
+    trust_code: bool,
+) -> None:
+    from rich.console import Console
+
+    import advprune as ap
+    from advprune.evaluation.verify import read_results, verify
+    from advprune.shipping import Shipped
+
+    results = read_results(written)
+    names = models or tuple(results)
+    if len(names) != len(results):
+        raise ValueError(f"{written} is of {len(results)} models, {len(names)} are given")
+    holds = True
+    for name, result in zip(names, results.values(), strict=True):
+        source = result.get("source", {})
+        images = ap.data.load(
+            data or source.get("data", ""), path=path or source.get("path"), validation=0
+        ).test
+        network = Shipped(name) if _is_file(name) else ap.load(name, trust_code=trust_code)
+        kept = folder or _kept(written, result)
+        verification = verify(result, network, images, kept)
+        Console().print(f"{written}: {name}", verification)
+        holds &= verification.holds
+    if not holds:
+        raise SystemExit(1)
+
+
+def _kept(written: Path, result: Mapping[str, Any]) -> Path | None:
+    """The folder that a result names, seen from where it was written or beside the result."""
+    named = Path((result.get("images") or {}).get("folder", ""))
+    return next((place for place in (named, written.parent / named) if place.is_dir()), None)
 
 
 def _is_file(name: str) -> bool:

@@ -19,6 +19,7 @@ from advprune.evaluation.result import (
 from advprune.evaluation.sample import model_hash
 from advprune.evaluation.smallest import Smallest
 from advprune.evaluation.suites import SUITES
+from advprune.evaluation.verify import Verification, verify
 
 __all__ = [
     "SUITES",
@@ -34,6 +35,7 @@ __all__ = [
     "Result",
     "Smallest",
     "Spread",
+    "Verification",
     "check",
     "cost",
     "curve",
@@ -45,5 +47,6 @@ __all__ = [
     "repeat",
     "side_by_side",
     "spread",
+    "verify",
     "write_json",
 ]

@@ -120,7 +120,9 @@ def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows:
         for number, part in enumerate(_parts(rows, target.batch_size)):
             x, y = target.sample.x[part].to(device), target.sample.y[part].to(device)
             run = partial(attack.run, network, x, y, generator=generator)
-            found = target.ledger.run(name, number, generator, run) if target.ledger else run()
+            found = (
+                target.ledger.run(name, number, part, generator, run) if target.ledger else run()
+            )
             attacked[done : done + len(part)] = found.x_adv.cpu()
             done += len(part)
             fooled += int(found.fooled.sum())

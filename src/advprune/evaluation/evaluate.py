@@ -115,6 +115,7 @@ def evaluate(
         warnings=tuple(warnings),
         smallest=_smallest(threat, trials, attempts),
         families=found,
+        images=None if ledger is None else ledger.contents(trials),
         survivors=survivors,
         indices=sample.indices,
         suite=suite,

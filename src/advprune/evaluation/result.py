@@ -121,6 +121,8 @@ class Result:
             example.
         families: What was left of each family of attacks, where the suite has several; a weakness
             is weighed against the own threat by `accuracy` of each.
+        images: Where the attacked images were kept, and the SHA-256 of each file of each attack;
+            None where they were not. `verify` checks them.
         survivors: Which examples are right before and after every attack, (examples,) bool.
         indices: Where each example stands in the data set, (examples,).
         suite: Name of the suite.
@@ -144,6 +146,7 @@ class Result:
     warnings: tuple[Finding, ...]
     smallest: Smallest | None
     families: tuple[Family, ...]
+    images: dict[str, Any] | None
     survivors: Tensor
     indices: Tensor
     suite: str

@@ -1,6 +1,7 @@
 """The examples that a model is judged on."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,6 +52,24 @@ def gather(data: Data, batch_size: int, *, subset: int | None, seed: int) -> Sam
     if subset is not None and not 1 <= subset <= len(y):
         raise ValueError(f"subset={subset}; allowed are 1 to {len(y)}, the examples there are")
     indices = torch.arange(len(y)) if subset is None else stratified(y, subset, seed)[1]
+    return _chosen(x, y, indices)
+
+
+def regather(data: Data, batch_size: int, indices: Sequence[int] | None) -> Sample:
+    """Read the examples that an earlier sample took, all where `indices` is None.
+
+    Raises:
+        ValueError: If the data are too few.
+    """
+    whole = gather(data, batch_size, subset=None, seed=0)
+    if indices is None:
+        return whole
+    if not all(0 <= index < len(whole) for index in indices):
+        raise ValueError(f"examples {min(indices)} to {max(indices)} of {len(whole)}: other data")
+    return _chosen(whole.x, whole.y, torch.tensor(indices, dtype=torch.int64))
+
+
+def _chosen(x: Tensor, y: Tensor, indices: Tensor) -> Sample:
     chosen = Images(x[indices], y[indices], _classes(y), "data")
     return Sample(chosen.x, chosen.y, indices, len(y), chosen.fingerprint())
 
