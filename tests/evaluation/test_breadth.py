@@ -1,9 +1,10 @@
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from advprune.corruptions import CORRUPTIONS
-from advprune.evaluation import SUITES, Result, evaluate
+from advprune.evaluation import SUITES, Result, evaluate, side_by_side
 from advprune.evaluation.breadth import breadth, read_radii, usual_radii
 from advprune.evaluation.suites import find_suite
 from advprune.threat import ThreatModel
@@ -97,5 +98,10 @@ def test_the_table_has_a_row_for_each_family_and_each_corruption(judged: Result)
     assert ["l2", "eps", "2", "0.00", "each", "example's", "worst", "case"] in rows
     assert any(row[:2] == ["gaussian_noise", "100.00"] for row in rows)
     assert any(row[:2] == ["worst", "family"] and row[-1] == "2" for row in rows)
+    console = Console(width=100)
+    with console.capture() as beside:
+        console.print(side_by_side({"one": judged, "other": judged}))
+    assert "l2 eps 2" in beside.get()
+    assert "gaussian_noise" not in beside.get()
     told = judged.to_dict()["families"]
     assert [family["own"] for family in told] == [True] + [False] * 5

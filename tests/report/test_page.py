@@ -150,6 +150,24 @@ def test_a_curve_may_be_a_mapping(run_dir: Path, result: dict[str, Any]) -> None
     assert "Accuracy against eps" in page(run_dir)
 
 
+def test_families_of_attacks_stand_for_their_attacks(run_dir: Path, result: dict[str, Any]) -> None:
+    for key in ("before", "after"):
+        network = result[key]
+        for severity in range(1, 6):
+            budget = {"name": "Corruption", "kind": "jpeg", "severity": severity}
+            network["attacks"][f"jpeg {severity}"] = {"accuracy": 0.9, "budget": budget}
+        network["families"] = [
+            {"name": "linf eps 0.3, its own", "worst_case": 0.8, "mean": None},
+            {"name": "corruptions", "worst_case": 0.1, "mean": 0.75},
+        ]
+    change(run_dir, result)
+    text = text_of(page(run_dir))
+    assert "under linf eps 0.3, its own 80.00 % 80.00 %" in text
+    assert "under corruptions 75.00 % 75.00 %" in text
+    assert "under jpeg 1" not in text
+    assert "attack jpeg name Corruption · kind jpeg · severity 5" in text
+
+
 def test_smallest_perturbations_have_their_median_and_their_curve(
     run_dir: Path, result: dict[str, Any]
 ) -> None:

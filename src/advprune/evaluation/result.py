@@ -235,8 +235,9 @@ def side_by_side(results: Mapping[str, Result]) -> Table:
     for name in results:
         table.add_column(name, justify="right", overflow="fold")
     table.add_row("clean", *(_percent(result.clean) for result in results.values()))
-    for attack in dict.fromkeys(name for result in results.values() for name in result.attacks):
-        table.add_row(attack, *(_cell(result.attacks.get(attack)) for result in results.values()))
+    left = [_left(result) for result in results.values()]
+    for name in dict.fromkeys(name for column in left for name in column):
+        table.add_row(name, *(column.get(name, "") for column in left))
     table.add_row("all attacks", *(_percent(result.robust) for result in results.values()))
     return table
 
@@ -254,9 +255,14 @@ def write_json(path: str | Path, content: Any) -> Path:
     return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def _cell(figure: AttackFigure | None) -> str:
-    if figure is None:
-        return ""
+def _left(result: Result) -> dict[str, str]:
+    """What each attack left or, where there are several families of attacks, each of these."""
+    if result.families:
+        return {family.name: _percent(family.accuracy) for family in result.families}
+    return {name: _cell(figure) for name, figure in result.attacks.items()}
+
+
+def _cell(figure: AttackFigure) -> str:
     png = "" if figure.survive_png is None else f" ({_percent(figure.survive_png)})"
     return _percent(figure.accuracy) + png
 

@@ -56,20 +56,16 @@ class Width:
 
 def headline(run: RunFiles) -> list[Section]:
     """Accuracy, vulnerability and cost of each network, and how they changed."""
-    networks = list(run.networks().values())
-    attacks = {
-        name: attack
-        for network in networks
-        for name, attack in (network.get("attacks") or {}).items()
-    }
+    networks = [{**network, "left": _left(network)} for network in run.networks().values()]
+    left = {name: attack for one in networks for name, attack in one["left"].items()}
     accuracy = [
         _row(networks, "clean", ("clean",), percent, points, main=True),
         _row(
             networks, "robust, worst case of all attacks", ("robust",), percent, points, main=True
         ),
         *(
-            _row(networks, _met(name, attack), ("attacks", name, "accuracy"), percent, points)
-            for name, attack in attacks.items()
+            _row(networks, _met(name, attack), ("left", name, "accuracy"), percent, points)
+            for name, attack in left.items()
         ),
         _row(networks, "smallest perturbation, median", _MEDIAN, decimal, ratio),
     ]
@@ -94,13 +90,13 @@ def headline(run: RunFiles) -> list[Section]:
 
 
 def budgets(run: RunFiles) -> list[tuple[str, str]]:
-    """Each attack's name with its exact budget, from whichever network has it."""
+    """Each attack's exact budget, each corruption's at its severest, from a network that has it."""
     found: dict[str, str] = {}
     for network in run.networks().values():
         for name, attack in (dig(network, "attacks") or {}).items():
             budget = dig(attack, "budget")
-            if budget:
-                found[name] = plain(budget)
+            if budget:  # one row for the severities of a corruption, which come in order
+                found[budget.get("kind", name)] = plain(budget)
     return list(found.items())
 
 
@@ -239,6 +235,15 @@ def _row(
 def _interval(bounds: Any) -> str:
     """The 95 % interval of an accuracy, where the file gives one."""
     return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f}" if bounds else ""
+
+
+def _left(network: dict[str, Any]) -> dict[str, Any]:
+    """What each attack left or, where there are several families of attacks, each of these."""
+    families = {
+        one["name"]: {"accuracy": one["worst_case"] if one["mean"] is None else one["mean"]}
+        for one in network.get("families", ())
+    }
+    return families or network.get("attacks") or {}
 
 
 def _met(name: str, attack: Any) -> str:
