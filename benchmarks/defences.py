@@ -8,13 +8,12 @@ name with its checks; *adaptive* is each image's worst case over PGD-40 with the
 the margin, ten starts each, and Square, on the model as it is and with the defence's stand-ins
 (BPDA); from one start and averaged over draws where it is random (EOT). Accuracies of random models
 are means over 20 draws; they meet the adaptive attacks three times, with noise of its own each.
-Detectors meet an attack that does not know of them and `Evasion`, which does.
 
 Stopped, the same command at the same commit goes on with the next row.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,27 +25,23 @@ import torch
 from known_defences import (
     AT_ONCE,
     EPOCHS,
-    LEVELS,
     NEIGHBOURS,
     RATE,
     ROWS,
     Trained,
     build,
-    density,
 )
 from machine import machine
 from torch import Tensor, nn
 
-from advprune.attacks import EOT, PGD, Attack, Evasion, Square, backward_as
+from advprune.attacks import EOT, PGD, Attack, Square, backward_as
 from advprune.data import load
 from advprune.data.splitting import stratified
-from advprune.defences import BitDepth, Median, roc_area, squeezing_score, stability
+from advprune.defences import stability
 from advprune.evaluation import Spread, evaluate, spread, write_json
 from advprune.threat import ThreatModel
 
 DRAWS, SAMPLES, QUERIES, TIMES, RESTARTS = 20, 5, 300, 3, 10
-STEPS = 200
-FALSE_ALARMS = (0.01, 0.05, 0.1)
 
 
 def right(model: nn.Module, x: Tensor, y: Tensor, draws: int) -> Tensor:
@@ -95,56 +90,6 @@ def judge(trained: Trained, x: Tensor, y: Tensor, threat: ThreatModel) -> dict[s
     }
 
 
-def straight(front: nn.Module) -> Callable[[Tensor], Tensor]:
-    """A layer with the identity's gradient."""
-    return lambda x: x + (front(x) - x).detach()
-
-
-def squeezing(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The detector by feature squeezing, differentiable."""
-    return squeezing_score(model, [straight(BitDepth(2)), Median(2)], x)
-
-
-def detection(
-    model: nn.Module,
-    score: Callable[[Any, Tensor], Tensor],
-    clean: Tensor,
-    test: tuple[Tensor, Tensor],
-    threat: ThreatModel,
-) -> dict[str, Any]:
-    """What a detector sees of PGD-40 that is blind to it, and of `Evasion`.
-
-    The limits above which an image is called attacked are quantiles of other clean images.
-    """
-    x, y = test
-    with torch.no_grad():
-        harmless, own = score(model, clean), score(model, x)
-    limits = {share: harmless.quantile(1 - share) for share in FALSE_ALARMS}
-
-    def seen(images: Tensor) -> dict[str, Any]:
-        with torch.no_grad():
-            fooled = model(images).argmax(1) != y
-            scores = score(model, images)
-        return {
-            "fooled": fooled.float().mean().item(),
-            "roc_area": roc_area(own, scores[fooled]) if fooled.any() else None,
-            "fooled_unseen": {
-                str(share): (fooled & (scores <= limit)).float().mean().item()
-                for share, limit in limits.items()
-            },
-        }
-
-    knowing = Evasion(threat, score, steps=STEPS, restarts=2)
-    return {
-        "false_alarms": {
-            str(share): (own > limit).float().mean().item() for share, limit in limits.items()
-        },
-        "blind": seen(knowing.blind(model, x, y)),
-        "knowing": seen(knowing(model, x, y)),
-        "attack": knowing.describe(),
-    }
-
-
 def bounds(points: Tensor, x: Tensor, threat: ThreatModel) -> dict[str, list[float]]:
     """Bounds on how far the second eigenvector moves, by the radius in L2, of some images."""
     whole = threat.eps * x[0].numel() ** 0.5
@@ -172,21 +117,6 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
         left = Spread(**row["spread"]) if row["spread"] else f"{100 * row['adaptive']:.1f}"
         cells = [name, *shares, str(left), named(row, "alarm"), named(row, "warning")]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def detectors(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """What detectors saw, as Markdown."""
-    shares = " | ".join(f"unseen at {100 * share:g} % false %" for share in FALSE_ALARMS)
-    lines = [f"| detector | attack | fooled % | ROC area | {shares} |"]
-    lines.append("|---|---|" + "---:|" * (2 + len(FALSE_ALARMS)))
-    for name, detector in found.items():
-        for attack in ("blind", "knowing"):
-            row = detector[attack]
-            unseen = (f"{100 * share:.1f}" for share in row["fooled_unseen"].values())
-            area = "" if row["roc_area"] is None else f"{row['roc_area']:.2f}"
-            cells = [name, attack, f"{100 * row['fooled']:.1f}", area, *unseen]
-            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -231,19 +161,9 @@ def main(out: Path, number: int, eps: str, seed: int, only: tuple[str, ...]) -> 
         click.echo(table({name: report["rows"][name]}).splitlines()[-1])
     if only:
         return
-    plain, likely = build("undefended", x, y, seed, threat).model, density(x, seed)
-    scores: dict[str, Callable[[Any, Tensor], Tensor]] = {
-        "feature squeezing": squeezing,
-        f"likelihood, {LEVELS} levels": lambda _, images: likely.surprise(images),
-    }
-    report["detection"] = {
-        name: detection(plain, score, x[:400], (test, labels), threat)
-        for name, score in scores.items()
-    }
     report["spectral_bounds"] = bounds(x, test[:2], threat)
     write_json(out, report)
     click.echo(table(report["rows"]))
-    click.echo(detectors(report["detection"]))
     click.echo(report["spectral_bounds"])
 
 

@@ -16,7 +16,6 @@ THREAT = ThreatModel("linf", 0.1)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_defences, "EPOCHS", 1)
     monkeypatch.setattr(defences, "QUERIES", 20)
-    monkeypatch.setattr(defences, "STEPS", 5)
     monkeypatch.setattr(defences, "RESTARTS", 1)
 
 
@@ -34,16 +33,6 @@ def test_a_random_row_tells_the_interval() -> None:
     row: dict[str, object] = {"clean": 1.0, "plain": 0.9, "quick": 0.5, "warnings": []}
     row["spread"] = {"mean": 0.45, "low": 0.4, "high": 0.5, "worst": 0.42}
     assert "| 45.0 (40.0 to 50.0), worst 42.0 |" in defences.table({"Adv-BNN": row})
-
-
-def test_a_detector_never_sees_more_of_an_attack_that_knows_it() -> None:
-    x, y = (part[:60] for part in load("digits", validation=0).train.tensors())
-    model = known_defences.build("undefended", x, y, 0, THREAT).model
-    found = defences.detection(model, defences.squeezing, x, (x[:8], y[:8]), THREAT)
-    for share, unseen in found["blind"]["fooled_unseen"].items():
-        assert found["knowing"]["fooled_unseen"][share] >= unseen
-    assert found["knowing"]["fooled"] >= found["blind"]["fooled"]
-    assert defences.detectors({"squeezing": found}).count("\n") == 3
 
 
 def test_a_run_goes_on_only_where_nothing_else_changed(tmp_path: Path) -> None:
