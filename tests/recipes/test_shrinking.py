@@ -104,6 +104,30 @@ def test_a_folder_that_holds_a_run_and_a_budget_out_of_reach_are_refused(
     assert not (tmp_path / "none").exists()
 
 
+def test_a_run_that_was_stopped_goes_on_with_the_same_units(
+    splits: data.Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, out = Mine(), tmp_path / "small"
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("advprune.training.train", stop)
+        with pytest.raises(KeyboardInterrupt):
+            shrink(model, splits, THREAT, "macs=0.4", out=out, tuning=TUNED)
+    kept = json.loads((out / "cut.json").read_text())["kept"]
+    with pytest.raises(ValueError, match="holds a run with another limit"):
+        shrink(model, splits, THREAT, "macs=0.5", out=out, tuning=TUNED, resume=True)
+    monkeypatch.setattr("advprune.pruning.worth", stop)  # nothing is ranked again
+    console = Console(file=io.StringIO())
+    small = shrink(
+        model, splits, THREAT, "macs=0.4", out=out, tuning=TUNED, examples=20, resume=True,
+        console=console,
+    )  # fmt: skip
+    assert small.slimmed["kept"] == kept  # type: ignore[index]
+
+
 def test_the_command_reads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(

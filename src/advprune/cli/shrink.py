@@ -29,6 +29,7 @@ import click
 @click.option("--suite", default="quick", show_default=True, help="quick, paper or strong.")
 @click.option("--subset", type=int, metavar="N", help="Number of test images.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@click.option("--resume", is_flag=True, help="Continue the run in the folder, if it was stopped.")
 @click.option("--trust-code", is_flag=True, help="Run the code that builds or loads the network.")
 @click.option(
     "--out",
@@ -50,6 +51,7 @@ def shrink(
     suite: str,
     subset: int | None,
     seed: int,
+    resume: bool,
     trust_code: bool,
     out: Path,
 ) -> None:
@@ -67,15 +69,19 @@ def shrink(
         network = ap.load(checkpoint, trust_code=trust_code)
     else:
         network = finished(checkpoint, model=model, trust_code=trust_code)
-    ap.shrink(
-        network,
-        ap.data.load(data, path=path, seed=seed),
-        ap.ThreatModel(norm=norm, eps=eps),
-        budget,
-        out=out,
-        round_to=round_to,
-        tuning=TUNING.model_copy(update={"epochs": epochs, "learning_rate": rate}),
-        suite=suite,
-        examples=subset,
-        seed=seed,
-    )
+    try:
+        ap.shrink(
+            network,
+            ap.data.load(data, path=path, seed=seed),
+            ap.ThreatModel(norm=norm, eps=eps),
+            budget,
+            out=out,
+            round_to=round_to,
+            tuning=TUNING.model_copy(update={"epochs": epochs, "learning_rate": rate}),
+            suite=suite,
+            examples=subset,
+            seed=seed,
+            resume=resume,
+        )
+    except KeyboardInterrupt as interruption:
+        raise KeyboardInterrupt("Continue with the same command and --resume") from interruption

@@ -1,9 +1,13 @@
 """From a finished network to a small one: ranked, cut, tuned under attack, judged, saved."""
 
+import json
 from copy import deepcopy
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import torch
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -13,7 +17,9 @@ from advprune.attacks import PGD
 from advprune.data import Splits
 from advprune.data.batching import iterate
 from advprune.data.splitting import stratified
-from advprune.gates import gate
+from advprune.evaluation import write_json
+from advprune.evaluation.sample import model_hash
+from advprune.gates import GatedModel, gate
 from advprune.pruning import read_limit
 from advprune.recipes import figures
 from advprune.recipes.run import judge, reported
@@ -36,6 +42,11 @@ BATCH = 64
 """Images a batch of the ranking."""
 
 _STEPS = 7
+
+_CUT = "cut.json"
+"""What was kept of the network, and of which one; written before the training."""
+
+Kept = dict[str, list[int]]
 
 TUNING = Phase(
     name="tune",
@@ -60,6 +71,7 @@ def shrink(
     suite: str = "quick",
     examples: int | None = None,
     seed: int = 0,
+    resume: bool = False,
     console: Console | None = None,
 ) -> nn.Module:
     """Cuts a finished network to a budget, tunes it under attack, and judges both.
@@ -83,6 +95,8 @@ def shrink(
         suite: of attacks.
         examples: test images; None is all.
         seed: of everything random.
+        resume: whether to go on with the run in the folder, if there is one: from its cut, and from
+            its latest checkpoint.
         console: where progress and the final table are shown.
 
     Returns:
@@ -96,12 +110,26 @@ def shrink(
     limit = read_limit(budget, round_to)
     splits = sources.load(data, seed=seed) if isinstance(data, str) else data
     recipe = _recipe(splits, threat, tuning, suite, examples, seed)
-    if (out / "result.json").exists():
-        raise ValueError(f"{out} holds a run already: choose another folder")
     model = deepcopy(model).cpu().eval()
-    small = _cut(model, splits, threat, limit, seed)
+    task = {
+        "model": model_hash(model),
+        "data": splits.train.fingerprint(),
+        "limit": asdict(limit),
+        "threat": asdict(threat),
+        "seed": seed,
+    }
+    kept = _kept_before(out, task, resume)
+    small = _cut(model, splits, threat, limit, seed, kept)
+    write_json(out / _CUT, {"task": task, "kept": small.slimmed["kept"]})  # type: ignore[index]
     trained = training.train(
-        small, splits, threat, recipe.training, out=out, slim=pruning.slim, console=console
+        small,
+        splits,
+        threat,
+        recipe.training,
+        out=out,
+        slim=pruning.slim,
+        resume=resume,
+        console=console,
     )
     networks = {"dense": model, "after": trained.model.cpu().eval()}
     result = judge(recipe, out, splits, networks, networks, trained)
@@ -114,17 +142,49 @@ def shrink(
     return networks["after"]
 
 
+def _kept_before(out: Path, task: dict[str, Any], resume: bool) -> Kept | None:
+    """Returns the units that an earlier run in the folder kept, if there was one."""
+    if not (out / _CUT).is_file():
+        return None
+    if not resume:
+        raise ValueError(
+            f"{out} holds a run already: continue it with resume, or choose another folder"
+        )
+    found = json.loads((out / _CUT).read_text(encoding="utf-8"))
+    asked = json.loads(json.dumps(task))
+    if other := [key for key, value in asked.items() if found["task"].get(key) != value]:
+        raise ValueError(
+            f"{out} holds a run with another {', '.join(other)}: choose another folder"
+        )
+    kept: Kept = found["kept"]
+    return kept
+
+
 def _cut(
-    model: nn.Module, splits: Splits, threat: ThreatModel, limit: pruning.Limit, seed: int
+    model: nn.Module,
+    splits: Splits,
+    threat: ThreatModel,
+    limit: pruning.Limit,
+    seed: int,
+    kept: Kept | None,
 ) -> nn.Module:
     drawn = stratified(splits.train.y, min(RANKED, len(splits.train)), seed)[1]
     images = splits.train.subset(drawn)
     example = figures.example(images)
     gated = gate(model, example, family="fixed")
-    score = pruning.worth(gated, iterate(images, BATCH), PGD(threat, steps=_STEPS))
-    small = pruning.cut(gated, score, limit, example, partial(_milliseconds, example=example))
+    if kept is None:
+        score = pruning.worth(gated, iterate(images, BATCH), PGD(threat, steps=_STEPS))
+        small = pruning.cut(gated, score, limit, example, partial(_milliseconds, example=example))
+    else:
+        small = _cut_again(gated, kept, example)
     recalibrate(small, (x for x, _ in iterate(images, BATCH)))
     return small
+
+
+def _cut_again(gated: GatedModel, kept: Kept, example: Tensor) -> nn.Module:
+    for name, one in gated.gates.items():
+        one.close(~torch.isin(torch.arange(one.units), torch.tensor(kept[name])))
+    return pruning.slim(gated, example)
 
 
 def _milliseconds(network: nn.Module, example: Tensor) -> float:
