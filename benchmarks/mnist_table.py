@@ -6,9 +6,9 @@
 
 `train` runs a row's recipe (killed, the same command goes on), `judge` attacks what it saved on
 all 10,000 test images and writes benchmarks/results/mnist/ROW.json, `table` puts all such files
-into the README. Nothing is chosen on the test images. `judge --strong N` meets the long attack, 20
-runs of PGD-40, on N random test images only; the table then says so. AutoAttack's column comes from
-autoattack.py.
+into the README and draws docs/mnist-front.svg. Nothing is chosen on the test images. `judge
+--strong N` meets the long attack, 20 runs of PGD-40, on N random test images only; the table then
+says so. AutoAttack's column comes from autoattack.py.
 """
 
 import json
@@ -23,6 +23,7 @@ from machine import machine
 from torch import nn
 
 from advprune import data, recipes, shipping
+from advprune.comparison.front import picture
 from advprune.evaluation import cost, evaluate, reference, write_json
 from advprune.evaluation.suites import paper_attack
 from advprune.models import LeNet5Caffe
@@ -32,6 +33,7 @@ from advprune.vulnerability import vulnerability_over
 
 RESULTS = Path(__file__).parent / "results" / "mnist"
 README = Path(__file__).parents[1] / "README.md"
+FRONT = Path(__file__).parents[1] / "docs" / "mnist-front.svg"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 THREAT = ThreatModel("linf", 0.3)
 UNITS = sum(reference.LENET_WIDTHS)
@@ -81,6 +83,12 @@ ROWS = {
 _ANY = click.Choice(list(ROWS))
 SOURCE, SOURCE_OF_ITSELF = "at", "at-vs"
 """Transferred images come from the adversarially trained dense net, its own from its sibling."""
+
+
+_ALONE = (
+    'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" color="#6e7781"'
+)
+"""What a picture needs outside a page."""
 
 
 @click.group()
@@ -144,6 +152,23 @@ def table() -> None:
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     README.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", "utf-8")
     click.echo("\n".join(lines))
+    if judged := {name: found[f"{name}-autoattack"] for name in ROWS if _both(found, name)}:
+        FRONT.write_text(_front(found, judged), "utf-8")
+
+
+def _both(found: Mapping[str, Any], name: str) -> bool:
+    return name in found and f"{name}-autoattack" in found
+
+
+def _front(found: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
+    """AutoAttack accuracy against multiply-accumulates, with its standard error, as an SVG file."""
+    points, spreads = {}, {}
+    for name, attacked in judged.items():
+        share, images = attacked["robust"]["accuracy"], attacked["images"]["number"]
+        points[name] = (100 * share, float(found[name]["cost"]["macs"]))
+        spreads[name] = (100 * (share * (1 - share) / images) ** 0.5, 0.0)
+    drawn = picture(points, spreads, "AutoAttack accuracy, %")
+    return drawn.replace("<svg", f"<svg {_ALONE}", 1) + "\n"
 
 
 def _widths(row: Row, runs: Path) -> list[str]:

@@ -31,11 +31,14 @@ def _found(title: str) -> dict[str, Any]:
         "vulnerability": forms,
         "reference": {"memory": 0.0681, "flops_cut": 10.57},
         "unit_sparsity": 0.8416,
-        "cost": {"parameters": 40_000},
+        "cost": {"parameters": 40_000, "macs": 229_300},
         "macs_cut": 10.0,
         "widths": [4, 23, 120, 71],
         "training": {"seconds": 600.0, "cpu_seconds": 500.0},
     }
+
+
+_AUTOATTACK = {"robust": {"accuracy": 0.885}, "images": {"number": 1000}}
 
 
 def test_uniform_narrowing_is_the_widest_that_fits() -> None:
@@ -62,8 +65,9 @@ def test_the_table_goes_between_the_markers_and_marks_a_sample(
     readme = tmp_path / "README.md"
     readme.write_text("above\n<!-- results:begin -->\nold\n<!-- results:end -->\nbelow\n")
     (tmp_path / "anp-vs.json").write_text(json.dumps(_found("ANP-VS")))
-    (tmp_path / "anp-vs-autoattack.json").write_text(json.dumps({"robust": {"accuracy": 0.885}}))
+    (tmp_path / "anp-vs-autoattack.json").write_text(json.dumps(_AUTOATTACK))
     monkeypatch.setattr(mnist_table, "README", readme)
+    monkeypatch.setattr(mnist_table, "FRONT", tmp_path / "front.svg")
     monkeypatch.setattr(mnist_table, "RESULTS", tmp_path)
     result = CliRunner().invoke(mnist_table.main, ["table"])
     assert result.exit_code == 0, result.output
@@ -75,3 +79,6 @@ def test_the_table_goes_between_the_markers_and_marks_a_sample(
     assert "| 88.5 |" in text
     head, line, row = text.split("<!-- results:begin -->\n")[1].splitlines()[:3]
     assert head.count("|") == line.count("|") == row.count("|")
+    drawn = (tmp_path / "front.svg").read_text()
+    assert drawn.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
+    assert ">anp-vs</text>" in drawn
