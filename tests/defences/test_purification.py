@@ -55,3 +55,8 @@ def test_surprise_is_bits_a_pixel_of_the_rounded_image() -> None:
     x = torch.tensor([[0.0, 0.3], [0.7, 0.9]]).view(1, 1, 2, 2)
     expected = (3 * 3 + math.log2(8 / 5)) / 4
     torch.testing.assert_close(density.surprise(x), torch.tensor([expected]))
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(density.surprise(x).sum(), x)
+    slope = -3 * math.log2(5.0) / 4  # between levels 2 and 3, over a third
+    torch.testing.assert_close(gradient.flatten()[2:], torch.tensor([slope, slope]))
+    assert not gradient.flatten()[1:2].any()

@@ -41,11 +41,14 @@ class PixelCNN(nn.Module):
     def surprise(self, x: Tensor) -> Tensor:
         """-log₂ p(x) a pixel, of images rounded to the levels, (batch,).
 
-        Its gradient is that through what each pixel is expected from, since a rounding has none.
+        A rounding has no gradient: that of log p's linear interpolation between levels stands in.
         """
-        chosen = (x * (self.levels - 1)).round()
-        rounded = x + (chosen / (self.levels - 1) - x).detach()
-        bits = functional.cross_entropy(self(rounded), chosen[:, 0].long(), reduction="none")
+        place = x * (self.levels - 1)
+        nearest = (place.round() - place).detach() + place
+        levels = torch.arange(self.levels, device=x.device).view(1, -1, 1, 1)
+        near = (1 - (place - levels).abs()).clamp(min=0)
+        chosen = near + ((nearest.detach() == levels).float() - near).detach()
+        bits = -(chosen * self(nearest / (self.levels - 1)).log_softmax(1)).sum(1)
         return bits.flatten(1).mean(1) / math.log(2)
 
 
