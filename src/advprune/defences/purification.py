@@ -48,8 +48,9 @@ class PixelCNN(nn.Module):
         levels = torch.arange(self.levels, device=x.device).view(1, -1, 1, 1)
         near = (1 - (place - levels).abs()).clamp(min=0)
         chosen = near + ((nearest.detach() == levels).float() - near).detach()
-        bits = -(chosen * self(nearest / (self.levels - 1)).log_softmax(1)).sum(1)
-        return bits.flatten(1).mean(1) / math.log(2)
+        logits: Tensor = self(nearest / (self.levels - 1))
+        nats = -(chosen * logits.log_softmax(1)).sum(1)
+        return nats.flatten(1).mean(1) / math.log(2)
 
 
 class _Masked(nn.Conv2d):
