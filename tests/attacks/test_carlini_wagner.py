@@ -45,6 +45,17 @@ def test_the_distance_to_the_only_boundary_of_a_linear_model_is_found(
     assert torch.equal(model(found.x_adv).argmax(1) != y, found.fooled)
 
 
+def test_black_pixels_leave_the_flat_end_of_tanh() -> None:
+    """Twelve pixels must rise by 0.1 each: √12 / 10 in all."""
+    model = linear()
+    weight = torch.stack([torch.zeros(12), torch.ones(12)])
+    model[1].load_state_dict({"weight": weight, "bias": torch.tensor([0.0, -1.2])})
+    x, y = torch.zeros(1, 1, 3, 4), torch.zeros(1, dtype=torch.int64)
+    found = CarliniWagner(ThreatModel("l2", 1.0), steps=100, learning_rate=0.1).run(model, x, y)
+    assert found.distance is not None
+    assert found.distance.item() == pytest.approx(12**0.5 / 10, rel=0.1)
+
+
 def test_more_confidence_is_a_larger_margin_at_a_larger_distance() -> None:
     model, x, y = near_the_boundary()
     slope = model.get_parameter("1.weight").detach().diff(dim=0).norm()

@@ -20,10 +20,10 @@ class CarliniWagner(Attack):
     """Adam on distance + c · max(κ - margin, 0), over x = low + (high - low) (tanh(w) + 1) / 2.
 
     The margin is that of the likeliest wrong class, or of the target, over the likeliest other. In
-    l2 the distance is ‖δ‖₂², c is bisected, and a search ends early where a tenth of its steps
-    brought nothing. In linf it is Σ max(|δ| - τ, 0); τ falls to nine tenths of what fooled, so that
-    the result is no finer, and c doubles where nothing did. Thorough and slow: an image costs up to
-    steps · searches gradients.
+    l2 the distance is ‖δ‖₂², c is bisected, and a search that has fooled ends where a tenth of its
+    steps brought nothing. In linf it is Σ max(|δ| - τ, 0); τ falls to nine tenths of what fooled,
+    so that the result is no finer, and c doubles where nothing did. Thorough and slow: an image
+    costs up to steps · searches gradients.
 
     Source: Carlini & Wagner, "Towards evaluating the robustness of neural networks" (2017),
     sections V and VI, with the constants of their code, but for c in linf: theirs runs from 1e-5
@@ -35,7 +35,8 @@ class CarliniWagner(Attack):
         steps: most steps of a search; their code takes 10,000 in l2, 1,000 in linf.
         searches: most searches, each with other weights; None takes 9 in l2, as published, and 60
             in linf, where they end by themselves.
-        learning_rate: Adam's step in w.
+        learning_rate: Adam's step in w; from black or white, seven in w bring a pixel to grey, so
+            that fewer steps need larger ones.
         confidence: κ, by which margin an image must fool, in logits.
         weight: c of the first search; None takes 1e-3 in l2, as published, and 0.1 in linf.
 
@@ -109,7 +110,8 @@ class CarliniWagner(Attack):
             if weighing.ends:
                 descent.keep(~now)
             elif step % max(self.steps // PARTS, 1) == 0:
-                descent.keep(~descent.stalled(costs + weighing.weight[rows] * short))
+                stalled = descent.stalled(costs + weighing.weight[rows] * short)
+                descent.keep(~(stalled & met[rows]))  # black and white pixels start slowly
             if not len(descent.rows):
                 break
         weighing.learn(every, met[every])

@@ -101,7 +101,7 @@ def minimum(threat: ThreatModel) -> dict[str, Trial]:
     if threat.norm != "l1":
         attacks["deepfool"] = DeepFool(threat)
     if threat.norm == "l2":
-        attacks["carlini_wagner"] = CarliniWagner(threat, steps=100)
+        attacks["carlini_wagner"] = CarliniWagner(threat, steps=200, learning_rate=0.1)
     return {name: Trial(attack, True, kind="minimum-norm") for name, attack in attacks.items()}
 
 
