@@ -41,6 +41,12 @@ def test_plain_warnings_get_a_name() -> None:
         run(after={"clean": 1.0, "warnings": ["odd", {"check": "c", "share": 0.5}]})
     )
     assert found == [
-        ("slim, as shipped", "warning", "odd"),
-        ("slim, as shipped", "c", "share 0.5"),
+        ("warning", "slim, as shipped", "warning", "odd"),
+        ("warning", "slim, as shipped", "c", "share 0.5"),
     ]
+
+
+def test_alarms_come_before_warnings_and_these_before_notes() -> None:
+    found = [{"name": level, "level": level} for level in ("note", "warning", "alarm")]
+    levels = [level for level, *_ in tables.warnings(run(after={"clean": 1.0, "warnings": found}))]
+    assert levels == ["alarm", "warning", "note"]

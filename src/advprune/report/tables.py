@@ -100,13 +100,17 @@ def budgets(run: RunFiles) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def warnings(run: RunFiles) -> list[tuple[str, str, str]]:
-    """Every warning as network, name and text; checks that hold over the run have no network."""
-    return [
-        (place, *_warning(warning))
+def warnings(run: RunFiles) -> list[tuple[str, str, str, str]]:
+    """Every warning as level, network, name and text, the gravest level first.
+
+    Checks that hold over the run have no network.
+    """
+    found = [
+        (_level(warning), place, *_warning(warning))
         for place, tree in _places(run)
         for warning in _listed(tree.get("warnings"))
     ]
+    return sorted(found, key=lambda row: _LEVELS.index(row[0]))
 
 
 def checked(run: RunFiles) -> bool:
@@ -284,11 +288,19 @@ def _places(run: RunFiles) -> list[tuple[str, dict[str, Any]]]:
     return [("", run.result), *((NETWORKS[key], net) for key, net in run.networks().items())]
 
 
+_LEVELS = ("alarm", "warning", "note")
+
+
+def _level(warning: Any) -> str:
+    level = warning.get("level") if isinstance(warning, dict) else None
+    return level if level in _LEVELS else "warning"
+
+
 def _warning(warning: Any) -> tuple[str, str]:
     if not isinstance(warning, dict):
         return "warning", str(warning)
     name = str(warning.get("name") or warning.get("check") or "warning")
-    rest = {key: value for key, value in warning.items() if key not in ("name", "check")}
+    rest = {key: value for key, value in warning.items() if key not in ("name", "check", "level")}
     if not {"figure", "threshold", "text"} <= rest.keys():
         return name, plain(rest)
     return name, f"{rest['figure']:.4g} exceeds {rest['threshold']:.4g}. {rest['text']}"
