@@ -4,8 +4,17 @@ import pytest
 import torch
 from torch import nn
 
+from advprune.gates import GatedModel
 from advprune.training import Trained, Training, phases, step
-from advprune.training.sparsity import admm_penalty, admm_start, admm_update, masks
+from advprune.training.sparsity import (
+    admm_penalty,
+    admm_start,
+    admm_update,
+    channel_masks,
+    choice,
+    masks,
+    prunable,
+)
 from advprune.training.state import Run
 
 MakeSettings = Callable[..., Training]
@@ -22,6 +31,21 @@ def test_the_largest_weights_of_each_layer_or_of_all_are_kept() -> None:
     assert together["b"].tolist() == [[False, False]]
 
 
+def test_whole_channels_are_kept_by_the_norm_of_all_that_make_them(
+    chain: GatedModel,
+) -> None:
+    """The chain has groups of 3, 4 and 5 units; its last layer makes the classes, which stay."""
+    with torch.no_grad():
+        for name, norms in {"conv1": (2, 1, 3), "conv2": (1, 4, 3, 2)}.items():
+            weight = chain.model.get_parameter(f"{name}.weight")
+            weight.copy_(torch.tensor(norms).view(-1, 1, 1, 1).expand_as(weight))
+    found = channel_masks(prunable(chain.model), chain.structure, 0.5)
+    assert found["conv1.weight"].flatten(1).all(1).tolist() == [True, False, True]
+    assert found["conv2.weight"].flatten(1).any(1).tolist() == [False, True, True, False]
+    assert int(found["f1.weight"].all(1).sum()) == 2  # of 5, half rounded to even
+    assert bool(found["f2.weight"].all())
+
+
 def line(*weights: float) -> nn.Linear:
     layer = nn.Linear(len(weights), 1)
     layer.weight.data = torch.tensor([weights])
@@ -30,14 +54,14 @@ def line(*weights: float) -> nn.Linear:
 
 def test_admm_moves_target_and_dual_as_by_hand() -> None:
     layer = line(3.0, 1.0)
-    duals = admm_start(layer, 0.5, "layer")
+    duals = admm_start(layer, choice(0.5, "layer"))
     assert duals["z.weight"].tolist() == [[3.0, 0.0]]
     assert admm_penalty(duals)(layer).item() == pytest.approx(0.5)  # of 1²
-    duals = admm_update(duals, layer, 0.5, "layer")
+    duals = admm_update(duals, layer, choice(0.5, "layer"))
     assert duals["u.weight"].tolist() == [[0.0, 1.0]]
     assert admm_penalty(duals)(layer).item() == pytest.approx(2.0)  # of (1 - 0 + 1)²
     layer.weight.data[0, 1] = 2.5
-    duals = admm_update(duals, layer, 0.5, "layer")  # of 3 and 3.5 the second stays
+    duals = admm_update(duals, layer, choice(0.5, "layer"))  # of 3 and 3.5 the second stays
     assert duals["z.weight"].tolist() == [[0.0, 3.5]]
     assert duals["u.weight"].tolist() == [[3.0, 0.0]]
 
@@ -70,6 +94,16 @@ def test_admm_draws_weights_and_cuts_them_at_the_end(
     sparsity = {"share": 0.5, "admm": 1e-2}
     drawn = {"objective": "adversarial", "epochs": 2, "attack": {"steps": 1}, "sparsity": sparsity}
     assert _zeros(go(make_settings(drawn)).model) == {"f1.weight": 0.5, "f2.weight": 0.5}
+
+
+def test_admm_of_channels_cuts_what_the_classes_do_not_need(
+    go: Callable[..., Trained], make_settings: MakeSettings
+) -> None:
+    sparsity = {"share": 0.5, "admm": 1e-2, "scope": "channel"}
+    model = go(make_settings({"epochs": 1, "sparsity": sparsity})).model
+    rows = {name: value.abs().flatten(1).sum(1) for name, value in prunable(model).items()}
+    assert float((rows["f1.weight"] == 0).float().mean()) == 0.5
+    assert not bool((rows["f2.weight"] == 0).any())
 
 
 def test_masks_and_duals_outlive_a_resume(

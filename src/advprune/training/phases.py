@@ -19,6 +19,7 @@ from advprune.training.state import (
     Position,
     Run,
     State,
+    choice,
     cut_weights,
     equip,
     fresh,
@@ -100,7 +101,7 @@ def finish(run: Run, state: State) -> None:
         budget = phase.budget.macs * run.unpruned_macs
         settle(state.model, budget, score, phase.budget.round_to)
     if phase.sparsity is not None:
-        cut_weights(state, phase.sparsity)
+        cut_weights(run, state, phase.sparsity)
     recalibrate(state.model, calibration(run))
 
 
@@ -151,7 +152,7 @@ def update_duals(run: Run, state: State) -> None:
     """At an epoch's border: moves the sparse target of ADMM and its dual."""
     settings = state.phase(run).sparsity
     if state.duals and settings is not None:
-        state.duals = sparsity.admm_update(state.duals, state.model, settings.share, settings.scope)
+        state.duals = sparsity.admm_update(state.duals, state.model, choice(run, settings))
 
 
 def calibration(run: Run) -> Iterator[Tensor]:

@@ -120,18 +120,20 @@ class GaussianSettings(Settings):
 
 
 class Sparsity(Settings):
-    """Single weights that are 0; biases and batch norms stay whole.
+    """Weights that are 0; biases and batch norms stay whole.
 
     Attributes:
         share: Of the weights that are 0, the smallest by magnitude when the phase begins; they stay
             0 in this phase. Grow it over several phases to prune step by step.
-        scope: ``"layer"`` takes the share of each layer, ``"global"`` ranks all weights together.
+        scope: ``"layer"`` takes the share of each layer, ``"global"`` ranks all weights together,
+            ``"channel"`` takes whole channels, that share of each group, in a dense phase; a gated
+            phase with criterion ``"magnitude"`` then cuts them.
         admm: rho of ADMM: weights are only drawn towards the share, anew each epoch, and cut when
             the phase ends. None cuts them when it begins.
     """
 
     share: Annotated[float, Field(gt=0, lt=1)]
-    scope: Literal["layer", "global"] = "layer"
+    scope: Literal["layer", "global", "channel"] = "layer"
     admm: Rate | None = None
 
 
@@ -306,6 +308,8 @@ class Phase(Settings):
             raise ValueError(f"criterion {self.criterion!r} settles a budget: give one")
         if self.sparsity is not None and self.on not in ("dense", "slim"):
             raise ValueError(f"sparsity goes with on: dense or slim, not {self.on!r}")
+        if self.sparsity is not None and self.sparsity.scope == "channel" and self.on != "dense":
+            raise ValueError(f"sparsity of channels goes with on: dense, not {self.on!r}")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Single weights at zero: masks that training respects, and ADMM that draws weights towards them.
+"""Weights at zero, single or by channel: masks that training respects, and ADMM towards them.
 
 Sources: Han et al. 2015, "Learning both weights and connections for efficient neural networks"
 (arXiv 1506.02626) for magnitude pruning with retraining; Ye et al. 2019, "Adversarial robustness vs
@@ -6,15 +6,62 @@ model compression, or both?" (arXiv 1903.12561), equations 6 to 9, for ADMM with
 adversarial training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from advprune.objectives.penalties import Penalty
+from advprune.structure import Layer, Structure
 
 Masks = dict[str, Tensor]
 """By name of the parameter, bool tensors like it: True is kept."""
+
+Choice = Callable[[Mapping[str, Tensor]], Masks]
+"""Which of some weights, by name, are kept: the projection onto sparse ones."""
+
+
+def choice(share: float, scope: str, structure: Structure | None = None) -> Choice:
+    """How to choose the weights that are kept.
+
+    Args:
+        share: Of what goes, in (0, 1).
+        scope: ``"layer"``, ``"global"`` or ``"channel"``.
+        structure: The model's, which channels need.
+    """
+    if scope == "channel":
+        assert structure is not None
+        return partial(channel_masks, structure=structure, sparsity=share)
+    return partial(masks, sparsity=share, scope=scope)
+
+
+def channel_masks(weights: Mapping[str, Tensor], structure: Structure, sparsity: float) -> Masks:
+    """The channels of each group whose weights are largest, by L2 norm over all that make them.
+
+    Args:
+        weights: By name; those that make no channel that could go are all kept.
+        structure: The model's groups and layers.
+        sparsity: Share of each group's channels that goes.
+    """
+    made = [layer for layer in structure.layers.values() if layer.parameter in weights]
+    norms = torch.zeros(structure.units + 1)
+    for layer in made:
+        rows = _rows(weights[layer.parameter].detach(), layer).square().sum(1).cpu().float()
+        norms.index_add_(0, layer.outputs, rows)
+    keep = torch.ones(structure.units + 1, dtype=torch.bool)
+    for group in structure.groups.values():
+        if bool(norms[group.span].any()):
+            keep[group.span] = _largest(norms[group.span], sparsity)
+    found = {name: torch.ones_like(value, dtype=torch.bool) for name, value in weights.items()}
+    for layer in made:
+        _rows(found[layer.parameter], layer)[~keep[layer.outputs]] = False
+    return found
+
+
+def _rows(weight: Tensor, layer: Layer) -> Tensor:
+    """A view of a layer's weight, (outputs, all that one of them is made with)."""
+    return weight.transpose(0, 1 - layer.reads).flatten(1)
 
 
 def masks(weights: Mapping[str, Tensor], sparsity: float, scope: str) -> Masks:
@@ -51,21 +98,19 @@ def apply(kept: Masks, model: nn.Module) -> None:
         model.get_parameter(name).mul_(mask)
 
 
-def admm_start(model: nn.Module, sparsity: float, scope: str) -> dict[str, Tensor]:
+def admm_start(model: nn.Module, choose: Choice) -> dict[str, Tensor]:
     """`Z = project(W)` and `U = 0` of each weight, as ``z.NAME`` and ``u.NAME``."""
     weights = prunable(model)
-    kept = masks(weights, sparsity, scope)
+    kept = choose(weights)
     found = {f"z.{name}": value.detach() * kept[name] for name, value in weights.items()}
     return found | {f"u.{name}": torch.zeros_like(value) for name, value in weights.items()}
 
 
 @torch.no_grad()
-def admm_update(
-    duals: Mapping[str, Tensor], model: nn.Module, sparsity: float, scope: str
-) -> dict[str, Tensor]:
+def admm_update(duals: Mapping[str, Tensor], model: nn.Module, choose: Choice) -> dict[str, Tensor]:
     """`Z ← project(W + U)`, then `U ← U + W - Z`."""
     shifted = {name: value + duals[f"u.{name}"] for name, value in prunable(model).items()}
-    kept = masks(shifted, sparsity, scope)
+    kept = choose(shifted)
     found = {f"z.{name}": value * kept[name] for name, value in shifted.items()}
     return found | {f"u.{name}": value - found[f"z.{name}"] for name, value in shifted.items()}
 

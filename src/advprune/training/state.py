@@ -281,9 +281,9 @@ def equip(state: State, run: Run) -> None:
     phase = state.phase(run)
     state.masks, state.duals = {}, {}
     if phase.sparsity is not None and phase.sparsity.admm is None:
-        cut_weights(state, phase.sparsity)
+        cut_weights(run, state, phase.sparsity)
     elif phase.sparsity is not None:
-        state.duals = sparsity.admm_start(state.model, phase.sparsity.share, phase.sparsity.scope)
+        state.duals = sparsity.admm_start(state.model, choice(run, phase.sparsity))
     state.groups = grouped(state.model, phase)
     state.average = average.start(state.model) if phase.average is not None else {}
     state.controller = Controller()
@@ -295,10 +295,15 @@ def equip(state: State, run: Run) -> None:
         state.idle = torch.zeros(state.model.structure.units, dtype=torch.int64)
 
 
-def cut_weights(state: State, settings: Sparsity) -> None:
+def choice(run: Run, settings: Sparsity) -> sparsity.Choice:
+    """How a phase chooses the weights that it keeps."""
+    structure = run.unpruned if settings.scope == "channel" else None
+    return sparsity.choice(settings.share, settings.scope, structure)
+
+
+def cut_weights(run: Run, state: State, settings: Sparsity) -> None:
     """Sets the smallest weights to 0, where they stay until the phase ends."""
-    weights = sparsity.prunable(state.model)
-    state.masks = sparsity.masks(weights, settings.share, settings.scope)
+    state.masks = choice(run, settings)(sparsity.prunable(state.model))
     sparsity.apply(state.masks, state.model)
 
 
