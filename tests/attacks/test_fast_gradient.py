@@ -83,6 +83,25 @@ def test_convolution_relu_and_pooling_have_the_frameworks_gradient_at_ties_too(
         torch.testing.assert_close(gradient(replaced(block), x), gradient(block, x))
 
 
+@pytest.mark.parametrize("padding", [0, 2])
+def test_without_gradient_the_block_answers_the_same(padding: int) -> None:
+    block = nn.Sequential(nn.Conv2d(2, 4, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2)).double()
+    x = torch.rand(3, 2, 10, 12, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(replaced(block)(x), block(x))
+
+
+def test_blocks_one_after_another_have_the_frameworks_gradient() -> None:
+    torch.manual_seed(0)
+    block = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 2, 3), nn.ReLU(),
+        nn.MaxPool2d(2),
+    ).double()  # fmt: skip
+    x = torch.rand(3, 1, 14, 10, dtype=torch.float64)
+    torch.testing.assert_close(gradient(replaced(block), x), gradient(block, x))
+    assert gradient(replaced(block), x)[1].is_contiguous()
+
+
 @pytest.mark.parametrize(
     ("pool", "side"),
     [

@@ -168,21 +168,15 @@ class FAB(Attack):
         return means + [means[-1]] * (self.steps - len(means))
 
     def _stepped(self, current: Tensor, centre: Tensor, gap: Tensor, normal: Tensor) -> Tensor:
-        points = torch.cat([current, centre]).flatten(1)
+        points = torch.stack([current, centre]).flatten(2)
         moved = ((current - centre).flatten(1) * normal).sum(1)
-        steps = onto_hyperplane(
-            points,
-            torch.cat([normal, normal]),
-            torch.cat([gap, gap + moved]),
-            self.threat.norm,
-            self.threat.bounds,
+        gaps = torch.stack([gap, gap + moved])
+        steps = onto_hyperplane(points, normal, gaps, self.threat.norm, self.threat.bounds)
+        own, other = (
+            self.threat.distance(step, step.new_zeros(())).clamp(min=1e-8) for step in steps
         )
-        lengths = self.threat.distance(
-            steps.view(-1, *current.shape[1:]), torch.zeros_like(steps).view(-1, *current.shape[1:])
-        ).clamp(min=1e-8)
-        own, other = lengths.chunk(2)
         alpha = (own / (own + other)).clamp(max=self.alpha_max)[:, None]
-        ahead, drawn = (points + self.eta * steps).chunk(2)
+        ahead, drawn = points + self.eta * steps
         return torch.lerp(ahead, drawn, alpha).clamp_(*self.threat.bounds).view_as(current)
 
 

@@ -22,19 +22,20 @@ def onto_hyperplane(
     attack" (2020), section 2 and appendix A.
 
     Args:
-        x: points, (rows, pixels).
-        normal: w, (rows, pixels).
-        gap: how far ⟨w, ·⟩ is to rise, (rows,); negative to fall.
+        x: points, (..., rows, pixels).
+        normal: w, (rows, pixels), for all that stand before.
+        gap: how far ⟨w, ·⟩ is to rise, (..., rows); negative to fall.
         norm: "linf", "l2" or "l1".
         bounds: smallest and largest value of a pixel.
 
     Returns:
-        d, (rows, pixels).
+        d, like x.
     """
     low, high = bounds
-    direction = torch.where(gap < 0, -1.0, 1.0).to(x)[:, None] * normal.sign()
-    room = torch.where(direction > 0, high - x, x - low)
-    weight = normal.abs()
+    direction = torch.where(gap < 0, -1.0, 1.0).to(x)[..., None] * normal.sign()
+    rising = torch.gt(direction, 0, out=torch.empty_like(x))
+    room = torch.lerp(x - low, high - x, rising)  # to choose by bools is slow
+    weight = normal.abs().expand_as(x)
     if norm == "l1":
         return direction * _largest_first(weight, room, gap.abs())
     if norm == "linf":
@@ -45,19 +46,18 @@ def onto_hyperplane(
 
 
 def _reaching(weight: Tensor, room: Tensor, rate: Tensor, turns: Tensor, gap: Tensor) -> Tensor:
-    """The λ at which the gap is closed, by Newton's method, (rows, 1); huge where none does.
+    """The λ at which the gap is closed, by Newton's method, (..., rows, 1); huge where none does.
 
     A pixel adds rate · λ until λ = turns, then weight · room. The sum is concave in λ, so that
     each step from below stays below, and the last one is exact.
     """
-    rates, gains = rate[:, None], (weight * room)[:, None]
-    gap = gap[:, None]
+    gains, gap = weight * room, gap[..., None]
     size = torch.zeros_like(gap)
     free = torch.empty_like(turns)
     for _ in range(NEWTON_STEPS):
         torch.gt(turns, size, out=free)
-        slope = torch.bmm(rates, free[:, :, None])[:, 0]
-        used = torch.bmm(gains, (1 - free)[:, :, None])[:, 0]
+        slope = (rate * free).sum(-1, keepdim=True)
+        used = (gains - gains * free).sum(-1, keepdim=True)
         after = torch.where(slope > 0, (gap - used) / slope, HUGE)
         after = torch.maximum(after, size)
         if torch.equal(after, size):
@@ -68,9 +68,9 @@ def _reaching(weight: Tensor, room: Tensor, rate: Tensor, turns: Tensor, gap: Te
 
 def _largest_first(weight: Tensor, room: Tensor, gap: Tensor) -> Tensor:
     """How far each pixel moves when those of the largest weight use up their room first."""
-    falling, order = weight.sort(dim=1, descending=True)
-    gains = falling * room.gather(1, order)
-    missing = (gap[:, None] - (gains.cumsum(1) - gains)).clamp(min=0)
-    moved = torch.minimum(missing / falling.clamp(min=1e-30), room.gather(1, order))
+    falling, order = weight.sort(dim=-1, descending=True)
+    gains = falling * room.gather(-1, order)
+    missing = (gap[..., None] - (gains.cumsum(-1) - gains)).clamp(min=0)
+    moved = torch.minimum(missing / falling.clamp(min=1e-30), room.gather(-1, order))
     moved = torch.where(falling > 0, moved, 0.0)
-    return torch.zeros_like(room).scatter_(1, order, moved)
+    return torch.zeros_like(room).scatter_(-1, order, moved)

@@ -22,7 +22,8 @@ class Square(Attack):
     """Random search by squares that shrink; a proposal stays where it raises the loss.
 
     The model's answers are all it needs, so that any function of images to logits can be attacked.
-    Each image has its own squares, and leaves as soon as it fools the model.
+    Each image has its own squares, and leaves as soon as it fools the model. A proposal that equals
+    the image, as where a square of that sign stands already, counts as a query but is not asked.
 
     Source: Andriushchenko et al., "Square Attack" (2020), algorithms 1 to 3, with the schedule for
     10,000 queries whatever `queries` is, as in AutoAttack. The L1 version is that of Croce & Hein,
@@ -77,6 +78,8 @@ class Square(Attack):
         means: list[Tensor] = []
         for restart in range(self.restarts):
             rows = best.left()
+            if not len(rows):
+                break
             first, later = noise(restart)
             current = moves.start(x[rows], first[rows])
             means += self._climb(victim, x, rows, current, later, moves.propose, best)
@@ -115,25 +118,40 @@ class Square(Attack):
     ) -> list[Tensor]:
         """One restart of those rows of the batch; mean loss after each query that was made."""
         x, means = x[rows], []
-        losses = torch.full((len(rows),), -math.inf, device=x.device, dtype=x.dtype)
-        proposal = current
+        losses, fooled = victim.measure(current, rows)
         for query in range(self.queries):
-            if not len(rows):
-                break
             if query:
                 side = side_of(self.share(query - 1), x.shape[1:], self.threat.norm)
                 proposal = propose(x, current, noise[rows, query - 1], side)
-            reached, fooled = victim.measure(proposal, rows)
-            better = (reached > losses) | fooled
-            current = torch.where(better[:, None, None, None], proposal, current)
-            losses = torch.where(better, reached, losses)
+                fooled = _improve(victim, rows, current, losses, proposal)
             best.latest[rows] = losses.to(best.latest.dtype)
             means.append(best.latest.mean())
             if fooled.any():
                 best.offer(rows[fooled], current[fooled], losses[fooled], fooled[fooled])
                 x, rows, current, losses = (part[~fooled] for part in (x, rows, current, losses))
+                if not len(rows):
+                    break
         best.offer(rows, current, losses, torch.zeros_like(rows, dtype=torch.bool))
         return means
+
+
+def _improve(
+    victim: Victim, rows: Tensor, current: Tensor, losses: Tensor, proposal: Tensor
+) -> Tensor:
+    """Writes the better proposals into the images, their losses too; which of them fool, (rows,).
+
+    The model is not asked about a proposal that changes nothing: it is no better.
+    """
+    changed = torch.linalg.vector_norm(proposal - current, dim=(1, 2, 3)) > 0
+    asked, fooled = changed.nonzero().squeeze(1), torch.zeros_like(changed)
+    if len(asked):
+        proposal = proposal[asked]
+        reached, fools = victim.measure(proposal, rows[asked])
+        better = (reached > losses[asked]) | fools
+        chosen = asked[better]
+        current[chosen], losses[chosen] = proposal[better], reached[better]
+        fooled[asked] = fools
+    return fooled
 
 
 def _padded(means: list[Tensor], best: Best, steps: int) -> list[Tensor]:

@@ -49,18 +49,17 @@ def linf_moves(threat: ThreatModel, shape: Sequence[int]) -> Moves:
     A pixel that moves by 2 · eps and is brought back stands at an end of its range.
     """
     channels, _, width = shape
-    low, high = threat.bounds
 
-    def ends(x: Tensor, up: Tensor) -> Tensor:
-        lowest, highest = (x - threat.eps).clamp(min=low), (x + threat.eps).clamp(max=high)
-        return torch.where(up, highest, lowest)
+    def ends(x: Tensor, noise: Tensor) -> Tensor:
+        return (x + threat.eps * _signs(noise)).clamp(*threat.bounds)
 
     def start(x: Tensor, noise: Tensor) -> Tensor:
-        return ends(x, noise.view(-1, channels, 1, width) >= 0.5)
+        return ends(x, noise.view(-1, channels, 1, width))
 
     def propose(x: Tensor, current: Tensor, noise: Tensor, side: int) -> Tensor:
-        inside = _inside(x, *_corners(x, noise, side), side)
-        return torch.where(inside, ends(x, noise[:, 2:, None, None] >= 0.5), current)
+        window = _window(x, *_corners(x, noise, side), side)
+        moved = ends(x.flatten(2).gather(2, window), noise[:, 2:, None])
+        return current.flatten(2).scatter(2, window, moved).view_as(x)
 
     return Moves(start, propose, channels * width, 2 + channels)
 
@@ -113,14 +112,6 @@ def _corners(x: Tensor, noise: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """First rows and columns of squares, uniform where the image has room, two (batch,)."""
     height, width = x.shape[2:]
     return (noise[:, 0] * (height - side + 1)).long(), (noise[:, 1] * (width - side + 1)).long()
-
-
-def _inside(x: Tensor, top: Tensor, left: Tensor, side: int) -> Tensor:
-    """Which pixels lie in each image's square, (batch, 1, height, width)."""
-    rows = torch.arange(x.shape[2], device=x.device) - top[:, None]
-    columns = torch.arange(x.shape[3], device=x.device) - left[:, None]
-    rows, columns = ((part >= 0) & (part < side) for part in (rows, columns))
-    return rows[:, None, :, None] & columns[:, None, None, :]
 
 
 def _window(x: Tensor, top: Tensor, left: Tensor, side: int) -> Tensor:

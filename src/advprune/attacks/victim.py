@@ -39,7 +39,7 @@ class Victim:
         """The model's answers in float32 and without gradient, (batch, classes)."""
         self.forward_passes += len(x)
         with torch.no_grad():
-            return self._logits(x)
+            return self._prepared(x)
 
     def fooled(self, x: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
         """Which images (of those rows of the batch) fool the model in float32, (rows,)."""
