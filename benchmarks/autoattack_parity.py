@@ -1,12 +1,12 @@
 """The attacks of AutoAttack, each alone, against those of the reference package.
 
-Both attack the same random test images, all that the network classifies rightly, at the same
-budgets: how many each leaves right, and whether our images pass the reference's own look at norm
-and range.
+Both attack the same random images, all that the network classifies rightly, at the same budgets:
+how many each leaves right, and whether our images pass the reference's own look at norm and range.
+The images are drawn from the whole data set, since here they need to be many, not unseen.
 
     .venv-bench/bin/python benchmarks/autoattack_parity.py MODEL --data mnist:FOLDER --out FILE
 
-MODEL is a folder with a saved model, or zoo:NAME.
+MODEL is a folder with a saved model, zoo:NAME, or small:plain and small:batch-norm for digits.
 """
 
 import json
@@ -19,10 +19,11 @@ from typing import Any
 import click
 import torch
 from machine import machine, short
+from small_nets import PREFIX, small_net
 from torch import Tensor, nn
 
 from advprune.attacks import APGD, FAB, Attack, Square, TargetedAPGD, TargetedFAB
-from advprune.data import load
+from advprune.data import Images, load
 from advprune.data.splitting import stratified
 from advprune.evaluation import write_json
 from advprune.shipping import load as load_model
@@ -111,6 +112,21 @@ def valid(found: Tensor, x: Tensor, threat: ThreatModel) -> bool:
     return size <= threat.eps + slack + 1e-5 and missing == 0 and most <= 1 and least >= 0
 
 
+def everything(data: str) -> Images:
+    """All images of a data set."""
+    splits = load(data)
+    parts = [part.tensors() for part in (splits.train, splits.validation, splits.test)]
+    x, y = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return Images(x, y, splits.test.classes, data)
+
+
+def network(source: str, images: Images) -> nn.Module:
+    """The saved network, or the small one of that name, trained on the images."""
+    if source.startswith(PREFIX):
+        return small_net(source.removeprefix(PREFIX), *images.tensors())
+    return load_model(source)
+
+
 def _right(model: nn.Module, x: Tensor, y: Tensor) -> int:
     with torch.no_grad():
         return int((model(x).argmax(1) == y).sum())
@@ -120,7 +136,7 @@ def _right(model: nn.Module, x: Tensor, y: Tensor) -> int:
 @click.argument("source", metavar="MODEL")
 @click.option("--data", required=True, help="Data set, such as mnist:FOLDER.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
-@click.option("--images", "number", default=1000, show_default=True, help="Random test images.")
+@click.option("--images", "number", default=1000, show_default=True, help="Random images.")
 @click.option("--norm", type=click.Choice(["linf", "l2", "l1"]), default="linf", show_default=True)
 @click.option("--eps", default="0.3", show_default=True)
 @click.option("--attack", "names", multiple=True, help="Only these.  [default: all]")
@@ -144,9 +160,9 @@ def main(
     """See the module's text."""
     torch.set_num_threads(1)
     threat = ThreatModel(norm, eps)
-    test = load(data).test
-    images = test.subset(stratified(test.y, number, seed)[1])
-    model = load_model(source).eval().requires_grad_(requires_grad=False)
+    whole = everything(data)
+    images = whole.subset(stratified(whole.y, number, seed)[1]) if number < len(whole) else whole
+    model = network(source, whole).eval().requires_grad_(requires_grad=False)
     x, y = images.tensors()
     with torch.no_grad():
         right = model(x).argmax(1) == y
@@ -160,7 +176,8 @@ def main(
     report = {
         "benchmark": "each attack alone, ours and the reference's, on images classified rightly",
         "model": short(source),
-        "data": {"name": images.name, "images": number, "right": len(y), "seed": seed},
+        "data": {"name": data.partition(":")[0], "images": len(images), "right": len(y)},
+        "seed": seed,
         "threat": {"norm": norm, "eps": threat.eps},
         "batch": batch,
         "machine": machine("pyautoattack"),
