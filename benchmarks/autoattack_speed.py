@@ -1,7 +1,8 @@
 """The suite "standard", checks included, against the reference's AutoAttack.
 
-Whole calls on the same network and images, in turns; which images each leaves right; and how many
-floating-point operations a second ours reaches, beside a matrix product's.
+Whole calls on the same network and images, in turns, each in a process of its own so that neither
+inherits the other's memory; which images each leaves right; and how many floating-point operations
+a second ours reaches, beside a matrix product's.
 
     .venv-bench/bin/python benchmarks/autoattack_speed.py MODEL --data mnist:FOLDER --out FILE
 
@@ -11,7 +12,10 @@ MODEL is a folder with a saved model, or zoo:NAME.
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,7 +25,7 @@ import torch
 from machine import machine, short
 from torch import Tensor, nn
 
-from advprune.data import load
+from advprune.data import Images, load
 from advprune.data.splitting import stratified
 from advprune.evaluation import Result, cost, evaluate, write_json
 from advprune.shipping import load as load_model
@@ -31,17 +35,61 @@ PRODUCT = 1024
 """Side of the square matrices whose product gives the machine's limit."""
 
 
-def reference(
-    model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, batch: int, seed: int
-) -> Tensor:
-    """Which images AutoAttack's standard version leaves right, (images,) bool."""
-    suite = import_module("pyautoattack").AutoAttack(
-        model, norm=threat.norm.capitalize(), eps=threat.eps, seed=seed, version="standard"
+@dataclass(frozen=True)
+class Task:
+    """What both attack; `batches` are images a batch, ours and the reference's."""
+
+    model: str
+    data: str
+    images: int
+    norm: str
+    eps: str
+    batches: tuple[int, int]
+    threads: int
+    seed: int
+
+    def threat(self) -> ThreatModel:
+        """What the attacker may do."""
+        return ThreatModel(self.norm, self.eps)
+
+    def load(self) -> tuple[nn.Module, Images]:
+        """The model, ready to be attacked by as many threads as told, and the images."""
+        torch.set_num_threads(self.threads)
+        test = load(self.data).test
+        images = test.subset(stratified(test.y, self.images, self.seed)[1])
+        return load_model(self.model).eval().requires_grad_(requires_grad=False), images
+
+
+def ours(task: Task) -> dict[str, Any]:
+    """Seconds, which images are left right, and where the seconds went."""
+    model, images = task.load()
+    x, y = images.tensors()
+    result, seconds = timed(
+        lambda: evaluate(
+            model, (x, y), task.threat(), "standard", seed=task.seed, batch_size=task.batches[0]
+        )
     )
-    x_adv = suite.run_standard_evaluation(x, y, batch_size=batch)[0]
+    attacks = work(result, cost(model, x).macs)
+    return {"seconds": seconds, "right": result.survivors.tolist(), "attacks": attacks}
+
+
+def reference(task: Task) -> dict[str, Any]:
+    """Seconds, and which images AutoAttack's standard version leaves right."""
+    model, images = task.load()
+    x, y = images.tensors()
+    suite = import_module("pyautoattack").AutoAttack(
+        model,
+        norm=task.norm.capitalize(),
+        eps=task.threat().eps,
+        seed=task.seed,
+        version="standard",
+    )
+    found, seconds = timed(
+        lambda: suite.run_standard_evaluation(x, y, batch_size=task.batches[1])[0]
+    )
     with torch.no_grad():
-        right: Tensor = model(x_adv).argmax(1) == y
-    return right
+        right: Tensor = model(found).argmax(1) == y
+    return {"seconds": seconds, "right": right.tolist()}
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -74,51 +122,35 @@ def work(result: Result, macs: int) -> dict[str, dict[str, float]]:
     }
 
 
-def race(
-    model: nn.Module,
-    images: tuple[Tensor, Tensor],
-    threat: ThreatModel,
-    *,
-    batches: tuple[int, int],
-    rounds: int,
-    seed: int,
-) -> dict[str, Any]:
+def race(task: Task, rounds: int) -> dict[str, Any]:
     """Both in turns; medians, verdicts and where our time goes."""
-    x, y = images
-    calls: dict[str, Callable[[], Any]] = {
-        "ours": lambda: evaluate(
-            model, images, threat, "standard", seed=seed, batch_size=batches[0]
-        ),
-        "reference": lambda: reference(model, x, y, threat, batches[1], seed),
-    }
-    taken: dict[str, list[dict[str, float]]] = {name: [] for name in calls}
-    found: dict[str, Any] = {}
+    taken: dict[str, list[dict[str, float]]] = {"ours": [], "reference": []}
+    found: dict[str, dict[str, Any]] = {}
     for _ in range(rounds):
-        for name, call in calls.items():
-            found[name], seconds = timed(call)
-            taken[name].append(seconds)
-            click.echo(f"{name}: {json.dumps(seconds)}", err=True)
-    survivors: Tensor = found["ours"].survivors
-    medians = {
-        name: {kind: median(each[kind] for each in turns) for kind in ("clock", "processor")}
-        for name, turns in taken.items()
+        for call in (ours, reference):
+            name = call.__name__
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                found[name] = process.submit(call, task).result()
+            taken[name].append(found[name]["seconds"])
+            click.echo(f"{name}: {json.dumps(taken[name][-1])}", err=True)
+    left, others = (found[name]["right"] for name in taken)
+    ratio = {
+        kind: median(one[kind] for one in taken["reference"])
+        / median(one[kind] for one in taken["ours"])
+        for kind in ("clock", "processor")
     }
-    peak = limit()
-    attacks = work(found["ours"], cost(model, x).macs)
+    pairs = list(zip(left, others, strict=True))
     return {
         "seconds": taken,
-        "ratio": {
-            kind: medians["reference"][kind] / medians["ours"][kind]
-            for kind in ("clock", "processor")
-        },
+        "ratio": ratio,
         "survivors": {
-            "ours": int(survivors.sum()),
-            "reference": int(found["reference"].sum()),
-            "only ours": int((survivors & ~found["reference"]).sum()),
-            "only reference": int((~survivors & found["reference"]).sum()),
+            "ours": sum(left),
+            "reference": sum(others),
+            "only ours": sum(one and not other for one, other in pairs),
+            "only reference": sum(other and not one for one, other in pairs),
         },
-        "attacks": attacks,
-        "limit_flops": peak,
+        "attacks": found["ours"]["attacks"],
+        "limit_flops": limit(),
     }
 
 
@@ -148,26 +180,17 @@ def main(
     seed: int,
 ) -> None:
     """See the module's text."""
-    threat = ThreatModel(norm, eps)
-    test = load(data).test
-    images = test.subset(stratified(test.y, number, seed)[1])
-    model = load_model(source).eval().requires_grad_(requires_grad=False)
     results = {}
     for count in threads:
         torch.set_num_threads(count)
-        results[f"threads={count}"] = race(
-            model,
-            images.tensors(),
-            threat,
-            batches=(batch, reference_batch),
-            rounds=rounds,
-            seed=seed,
-        )
+        task = Task(source, data, number, norm, eps, (batch, reference_batch), count, seed)
+        results[f"threads={count}"] = race(task, rounds)
+    images = task.load()[1]
     report = {
         "benchmark": "the suite standard, checks included, and the reference's AutoAttack",
         "model": short(source),
         "data": {"name": images.name, "images": number, "sha256": images.fingerprint()},
-        "threat": {"norm": norm, "eps": threat.eps},
+        "threat": {"norm": norm, "eps": task.threat().eps},
         "batch": {"ours": batch, "reference": reference_batch},
         "rounds": rounds,
         "seed": seed,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.attacks.losses import Loss, find_loss, targeted
+from advprune.attacks.memory import keep_freed_memory
 from advprune.attacks.victim import Classifier, Victim
 from advprune.models.modes import evaluating
 from advprune.threat import NORMS, ThreatModel
@@ -162,6 +163,7 @@ class Attack(ABC):
     ) -> tuple[Found, Victim]:
         self.threat.check_images(x)
         _check_classes("y", y, x)
+        keep_freed_memory()
         if target is not None:
             _check_classes("target", target, x)
             victim = Victim(model, target, True, targeted(self.loss), self.precision)
