@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import advprune as ap
+from advprune.attacks import FewPixels
 from advprune.certificates import Verdict
 from advprune.threat import ThreatModel
 
@@ -96,6 +97,11 @@ def test_impossible_settings_are_refused_before_any_work(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         ap.certify(Brightness(), data(), THREAT, method, options=options)
+
+
+def test_a_norm_without_bounds_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"norm to certify 'l0'.*Known: linf"):
+        ap.certify(Brightness(), data(), FewPixels(2))
 
 
 def test_without_a_rule_for_an_operator_it_is_named() -> None:

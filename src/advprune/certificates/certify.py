@@ -20,7 +20,7 @@ from advprune.choices import check_arguments, choose
 from advprune.data import Data
 from advprune.evaluation import environment, evaluate, interval, model_hash
 from advprune.evaluation.sample import Sample, gather
-from advprune.threat import ThreatModel
+from advprune.threat import NORMS, ThreatModel
 
 Method = Callable[..., list[Verdict]]
 """(model, sample, threat, seed, batch_size, options of its own by name) → verdicts."""
@@ -62,6 +62,7 @@ def certify(
         ValueError: an impossible setting, or an operator that cannot be bounded, by name and place.
     """
     started = time.perf_counter()
+    choose("norm to certify", threat.norm, dict.fromkeys(NORMS))
     names = [method] if isinstance(method, str) else list(method)
     bound = {name: _bound(name, (options or {}).get(name, {})) for name in names}
     for name in options or {}:
