@@ -30,8 +30,8 @@ Input: (batch, 1, 28, 28) in [0, 1], no normalisation outside; output: 10 logits
 Trained for L-inf at eps 0.3 only; other perturbations were not defended against. A figure under
 attack is an upper bound: a stronger attack may lower it.
 
-Trained in {seconds:.0f} s on one core ({processor}); judged with seed {seed} and torch {torch} at
-commit {commit}. The same figures again:
+Trained in {seconds:.0f} processor seconds of one core ({processor}); judged with seed {seed} and
+torch {torch} at commit {commit}. The same figures again:
 
     advprune evaluate zoo:{name} --data mnist --path FOLDER --suite strong
 
@@ -73,7 +73,7 @@ def card(name: str, found: dict[str, Any], autoattack: str) -> str:
         strong_examples=strong["examples"],
         strong=strong["robust"],
         autoattack=autoattack,
-        seconds=found["training"]["seconds"],
+        seconds=found["training"]["cpu_seconds"],
         processor=machine["processor"],
         commit=machine["commit"],
         seed=strong["seed"],

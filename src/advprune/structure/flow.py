@@ -59,6 +59,7 @@ class Flow:
         readings: by layer name.
         counts: by qualified name of a module's attribute, the units that it counts.
         grids: labels of what lies inside an operator and must stay a box, beside all values.
+        choosing: by reason, the units that arrive at a layer which reads some of them only.
     """
 
     graph: Graph
@@ -69,6 +70,7 @@ class Flow:
     readings: dict[str, Reading] = field(default_factory=dict)
     counts: dict[str, Tensor] = field(default_factory=dict)
     grids: list[tuple[Node, Tensor]] = field(default_factory=list)
+    choosing: dict[str, Tensor] = field(default_factory=dict)
 
     def of(self, source: Any) -> Tensor:
         """Returns the labels of a node's value; a parameter or constant gets units of its own."""

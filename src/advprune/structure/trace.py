@@ -29,7 +29,9 @@ def trace(model: nn.Module, example_input: Tensor) -> Structure:
         UnsupportedOperatorError: an operator without a rule, by name and place.
     """
     check_images(example_input)
-    return structure_of(export(model, example_input), model)
+    flow = walk(export(model, example_input), model)
+    close(flow)
+    return _numbered(flow)
 
 
 def check_images(example_input: Tensor) -> None:
@@ -42,7 +44,9 @@ def check_images(example_input: Tensor) -> None:
 
 
 def structure_of(graph: Graph, model: nn.Module) -> Structure:
-    """Returns the structure of a graph.
+    """Returns the structure of a graph whose layers are to be gated at their inputs.
+
+    What a layer chooses from stays whole: a gate would meet all that arrives, not what is read.
 
     Args:
         graph: the graph.
@@ -53,6 +57,8 @@ def structure_of(graph: Graph, model: nn.Module) -> Structure:
         UnsupportedModelError: as `trace`.
     """
     flow = walk(graph, model)
+    for reason, ids in flow.choosing.items():
+        flow.units.freeze(ids, reason)
     close(flow)
     return _numbered(flow)
 

@@ -89,7 +89,7 @@ def _read(flow: Flow, node: Node, x: Any, weight: Any, reading: Reading) -> None
         flow.units.freeze(reading.arriving, reason)
     elif not _arrives(flow, flow.entering(node, x), reading):
         reason = f"{flow.layer(node, weight)} chooses among its inputs itself"
-        flow.units.freeze(torch.cat([reading.arriving, flow.of(x).flatten()]), reason)
+        flow.choosing[reason] = torch.cat([reading.arriving, flow.of(x).flatten()])
     flow.note(node, weight, reading)
 
 
