@@ -23,6 +23,8 @@ from machine import machine
 
 from advprune import data, recipes, shipping
 from advprune.evaluation import cost, write_json
+from advprune.evaluation.attempt import Target
+from advprune.evaluation.sample import gather
 from advprune.evaluation.suites import paper_attack
 from advprune.recipes.run import run_recipe
 from advprune.threat import ThreatModel
@@ -30,6 +32,7 @@ from advprune.vulnerability import vulnerability_over
 
 RESULTS = Path(__file__).parent / "results" / "mnist-sweep"
 THREAT = ThreatModel("linf", 0.3)
+BATCH = 250
 LAMBDAS = (0.0, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 BETAS = (0.5, 2.0, 8.0)
 OBJECTIVES = ("mnist-at", "mnist-trades", "mnist-rslad")
@@ -106,7 +109,7 @@ def _point(
     run_recipe(chosen, out, resume=out.exists())
     model = shipping.load(out / "model")
     validation = data.load("mnist", path=folder, validation=chosen.data.validation).validation
-    forms = vulnerability_over(model, data.batches(validation, 250), paper_attack(THREAT))
+    forms = vulnerability_over(model, data.batches(validation, BATCH), paper_attack(THREAT))
     found: dict[str, Any] = {
         **setting,
         "recipe": recipe,
@@ -128,11 +131,9 @@ def _point(
     )
 
 
-@torch.no_grad()
 def _clean(model: torch.nn.Module, images: data.Images) -> float:
-    x, y = images.tensors()
-    right = [model(part).argmax(1) for part in torch.split(x, 500)]
-    return float((torch.cat(right) == y).double().mean())
+    target = Target(model, gather(images, BATCH, subset=None, seed=0), BATCH, seed=0)
+    return float(target.right(target.sample.x, target.rows()).double().mean())
 
 
 def _widths(model: torch.nn.Module) -> list[int]:

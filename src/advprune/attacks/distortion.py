@@ -58,19 +58,8 @@ class Distortion(PGD):
         return super().describe() | {"loss": name}
 
     def _search(self, victim: Victim, x: Tensor, generator: torch.Generator | None) -> Found:
-        moved = _Moved(
-            victim.model,
-            victim.labels,
-            victim.wanted,
-            victim.loss,
-            victim.precision,
-            originals=x,
-            distortion=self.distortion,
-        )
-        found = super()._search(moved, x, generator)
-        victim.forward_passes += moved.forward_passes
-        victim.backward_passes += moved.backward_passes
-        return found._replace(fooled=None)
+        with victim.seen_as(_Moved, originals=x, distortion=self.distortion) as moved:
+            return super()._search(moved, x, generator)._replace(fooled=None)
 
 
 @dataclass(kw_only=True)

@@ -53,23 +53,15 @@ class EOT(Attack):
     def _search(self, victim: Victim, x: Tensor, generator: torch.Generator | None) -> Found:
         generator = generator or torch.Generator().manual_seed(0)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        average = _Average(
-            victim.model,
-            victim.labels,
-            victim.wanted,
-            victim.loss,
-            victim.precision,
-            notes=victim.notes,
+        average = victim.seen_as(
+            _Average,
             samples=self.samples,
             transform=self.transform,
             generator=torch.Generator().manual_seed(seed),
         )
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), average as mean:
             torch.manual_seed(seed)
-            found = self.attack._search(average, x, generator)  # noqa: SLF001 - a base class's own
-        victim.forward_passes += average.forward_passes
-        victim.backward_passes += average.backward_passes
-        return found
+            return self.attack._search(mean, x, generator)  # noqa: SLF001 - a base class's own
 
 
 @dataclass(kw_only=True)

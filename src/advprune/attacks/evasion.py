@@ -72,16 +72,11 @@ class Evasion(PGD):
         margins, blind = victim.loss, self.blind.loss
         victim.loss = targeted(blind) if victim.wanted else blind
         start = self.blind._search(victim, x, generator).x_adv  # noqa: SLF001 - its own class's
-        watched = _Watched(
-            victim.model, victim.labels, victim.wanted, margins, victim.precision, score=self.score
-        )
         drawn = self._starts(x, generator)
-        found = self._best(
-            watched, x, lambda number, rows: drawn(number, rows) if number else start[rows]
-        )
-        victim.forward_passes += watched.forward_passes
-        victim.backward_passes += watched.backward_passes
-        return found
+        with victim.seen_as(_Watched, loss=margins, score=self.score) as watched:
+            return self._best(
+                watched, x, lambda number, rows: drawn(number, rows) if number else start[rows]
+            )
 
 
 @dataclass(kw_only=True)

@@ -1,8 +1,9 @@
 """The model under attack, as attacks see it: logits, losses, gradients, and what they cost."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from advprune.attacks.pending import CannotWaitError
 
 Classifier = Callable[[Tensor], Tensor]
 """Images (batch, channels, height, width) → logits (batch, classes): a module, or any function."""
+
+Kind = TypeVar("Kind", bound="Victim")
 
 
 @dataclass
@@ -34,6 +37,23 @@ class Victim:
     notes: list[str] = field(default_factory=list)
     _classes: int | None = field(default=None, init=False)
     _fast: bool = field(default=True, init=False)
+
+    @contextmanager
+    def seen_as(self, kind: type[Kind], **own: Any) -> Iterator[Kind]:
+        """The same victim as one that judges otherwise, whose passes and notes are this one's.
+
+        Args:
+            kind: what it is seen as.
+            **own: what that kind needs beside, or has otherwise.
+        """
+        same = {
+            name: getattr(self, name)
+            for name in ("model", "labels", "wanted", "loss", "precision", "notes")
+        }
+        other = kind(**(same | own))
+        yield other
+        self.forward_passes += other.forward_passes
+        self.backward_passes += other.backward_passes
 
     def logits(self, x: Tensor) -> Tensor:
         """The model's answers in float32 and without gradient, (batch, classes)."""

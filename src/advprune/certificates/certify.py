@@ -19,6 +19,7 @@ from advprune.certificates.verdict import Verdict
 from advprune.choices import check_arguments, choose
 from advprune.data import Data
 from advprune.evaluation import environment, evaluate, interval, model_hash
+from advprune.evaluation.attempt import Target
 from advprune.evaluation.sample import Sample, gather
 from advprune.threat import NORMS, ThreatModel
 
@@ -71,7 +72,8 @@ def certify(
     threat.check_images(sample.x)
     figures = {}
     judged = copy.deepcopy(model).cpu().eval().requires_grad_(False)
-    right = _right(judged, sample, batch_size)
+    target = Target(judged, sample, batch_size, seed)
+    right = int(target.right(sample.x, target.rows()).sum())
     for name, run in bound.items():
         begun = time.perf_counter()
         verdicts = run(judged, sample, threat, seed, batch_size)
@@ -103,12 +105,6 @@ def _bound(name: str, options: Mapping[str, Any]) -> "partial[list[Verdict]]":
     return partial(
         function, **{key: value for key, value in arguments.arguments.items() if key not in given}
     )
-
-
-def _right(model: nn.Module, sample: Sample, batch_size: int) -> int:
-    with torch.no_grad():
-        answers = [model(part).argmax(1) for part in torch.split(sample.x, batch_size)]
-    return int((torch.cat(answers) == sample.y).sum())
 
 
 def _attacked(

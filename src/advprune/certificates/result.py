@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from advprune.certificates.verdict import Verdict
 from advprune.evaluation import interval, write_json
+from advprune.evaluation.result import as_text
 
 SCHEMA = 1
 """Version of the JSON that `Certificates.to_dict` gives."""
@@ -117,10 +117,7 @@ class Certificates:
         return write_json(path, self.to_dict())
 
     def __str__(self) -> str:
-        console = Console(width=100, no_color=True)
-        with console.capture() as text:
-            console.print(self.__rich__())
-        return text.get()
+        return as_text(self, width=100)
 
     def __rich__(self) -> Table:
         """The table that a terminal shows."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @click.command(short_help="Attack saved models and exported files.")
@@ -86,15 +89,12 @@ def evaluate(
     import advprune as ap
     from advprune.attacks import backward_as
     from advprune.evaluation import Repeats, repeat, side_by_side, write_json
-    from advprune.shipping import Shipped, stand_in
+    from advprune.shipping import stand_in
 
     twins = (twin,) if twin else ()
     names = list(dict.fromkeys([*twins, *models]))
     threat = ap.ThreatModel(**own_threat(names[0], norm, eps))
-    networks = {
-        name: Shipped(name) if _is_file(name) else ap.load(name, trust_code=trust_code)
-        for name in dict.fromkeys([*names, *sources])
-    }
+    networks = {name: _network(name, trust_code) for name in dict.fromkeys([*names, *sources])}
     stand_ins = {
         name: {"": stand_in(name, networks[twin] if twin else None)} if _is_file(name) else {}
         for name in names
@@ -139,7 +139,6 @@ def _verify(
 
     import advprune as ap
     from advprune.evaluation.verify import read_results, verify
-    from advprune.shipping import Shipped
 
     results = read_results(written)
     names = models or tuple(results)
@@ -151,7 +150,7 @@ def _verify(
         images = ap.data.load(
             data or source.get("data", ""), path=path or source.get("path"), validation=0
         ).test
-        network = Shipped(name) if _is_file(name) else ap.load(name, trust_code=trust_code)
+        network = _network(name, trust_code)
         kept = folder or _kept(written, result)
         verification = verify(result, network, images, kept)
         Console().print(f"{written}: {name}", verification)
@@ -164,6 +163,13 @@ def _kept(written: Path, result: Mapping[str, Any]) -> Path | None:
     """The folder that a result names, seen from where it was written or beside the result."""
     named = Path((result.get("images") or {}).get("folder", ""))
     return next((place for place in (named, written.parent / named) if place.is_dir()), None)
+
+
+def _network(name: str, trust_code: bool) -> "nn.Module":
+    """A saved model, or an exported file whose answers are its runtime's."""
+    from advprune.shipping import Shipped, load
+
+    return Shipped(name) if _is_file(name) else load(name, trust_code=trust_code)
 
 
 def _is_file(name: str) -> bool:

@@ -9,7 +9,6 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from scipy.stats import t  # type: ignore[import-untyped]
 from torch import nn
@@ -17,7 +16,7 @@ from torch import nn
 from advprune.choices import check_count
 from advprune.data import Data
 from advprune.evaluation.evaluate import Sources, evaluate
-from advprune.evaluation.result import Result, write_json
+from advprune.evaluation.result import Result, as_text, write_json
 from advprune.evaluation.sample import gather
 from advprune.threat import ThreatModel
 
@@ -83,10 +82,7 @@ class Repeats:
         return write_json(path, self.to_dict())
 
     def __str__(self) -> str:
-        console = Console(width=120, no_color=True)
-        with console.capture() as text:
-            console.print(self.__rich__())
-        return text.get()
+        return as_text(self)
 
     def __rich__(self) -> Table:
         """The table that a terminal shows."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from scipy.special import betaincinv  # type: ignore[import-untyped]
 from torch import Tensor
@@ -182,10 +182,7 @@ class Result:
         return write_json(path, self.to_dict())
 
     def __str__(self) -> str:
-        console = Console(width=120, no_color=True)
-        with console.capture() as text:
-            console.print(self.__rich__())
-        return text.get()
+        return as_text(self)
 
     def __rich__(self) -> Group:
         """The table that a terminal shows."""
@@ -248,6 +245,14 @@ def interval(successes: int, trials: int) -> tuple[float, float]:
     low = betaincinv(successes, failures + 1, 0.025) if successes else 0.0
     high = betaincinv(successes + 1, failures, 0.975) if failures else 1.0
     return float(low), float(high)
+
+
+def as_text(shown: RenderableType, width: int = 120) -> str:
+    """What a terminal of that many columns shows, without colours."""
+    console = Console(width=width, no_color=True)
+    with console.capture() as text:
+        console.print(shown)
+    return text.get()
 
 
 def write_json(path: str | Path, content: Any) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ from advprune.attacks import FewPixels
 from advprune.data import Data
 from advprune.evaluation.attempt import Target
 from advprune.evaluation.ledger import file_hash, read_images
-from advprune.evaluation.result import SCHEMA
+from advprune.evaluation.result import SCHEMA, as_text
 from advprune.evaluation.sample import Sample, model_hash, regather
 from advprune.models import evaluating
 from advprune.threat import OutsideThreatError, ThreatModel
@@ -65,10 +65,7 @@ class Verification:
         return f"Not as the result says: {', '.join(wrong)}." if wrong else "All is as it says."
 
     def __str__(self) -> str:
-        console = Console(width=120, no_color=True)
-        with console.capture() as text:
-            console.print(self.__rich__())
-        return text.get()
+        return as_text(self)
 
     def __rich__(self) -> Group:
         """The table that a terminal shows, and the verdict."""
