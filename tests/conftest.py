@@ -13,6 +13,18 @@ from advprune.gates import BetaBernoulli, Fixed, Gate, GatedModel, gate
 from advprune.models.resnet import BasicBlock
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _seeded_module() -> None:
+    """Networks that a module's fixtures make do not depend on which tests ran before."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _seeded(_seeded_module: None) -> None:
+    """Nor do those that a test makes."""
+    torch.manual_seed(0)
+
+
 class Chain(nn.Module):
     """conv1 1-3, batch norm, conv2 3-4, pool 4 to 2, flatten to 16, f1 16-5, f2 5-3; 4x4 images."""
 
