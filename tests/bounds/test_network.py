@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.bounds import Region, margin_bounds, network
-from advprune.gates import GatedModel
+from advprune.gates import GatedModel, gate
 from advprune.pruning import slim
 from advprune.structure import UnsupportedOperatorError
 from advprune.threat import ThreatModel
@@ -22,8 +22,8 @@ def test_a_gated_model_has_the_bounds_of_the_slim_one(
 ) -> None:
     gated: GatedModel = request.getfixturevalue(name)
     with torch.no_grad():
-        for number, gate in enumerate(gated.gates.values()):
-            gate.get_buffer("values").copy_(torch.linspace(0, 1 + number, gate.units))
+        for number, one in enumerate(gated.gates.values()):
+            one.get_buffer("values").copy_(torch.linspace(0, 1 + number, one.units))
     torch.testing.assert_close(bounds(gated, images), bounds(slim(gated, images), images))
 
 
@@ -65,3 +65,51 @@ def test_a_product_of_two_values_is_refused(images: Tensor) -> None:
 
     with pytest.raises(UnsupportedOperatorError, match=r"aten\.mul.*not linear"):
         network(Square(), images)
+
+
+def test_gates_before_a_grouped_convolution_count_by_channel(images: Tensor) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 1, groups=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(128, 3),
+    )
+    gated = gate(model, images, "fixed").eval()
+    with torch.no_grad():
+        for one in gated.gates.values():
+            one.get_buffer("values").copy_(torch.linspace(0.5, 1.5, one.units))
+    torch.testing.assert_close(bounds(gated, images), bounds(slim(gated, images), images))
+
+
+class Shifted(nn.Module):
+    """Subtracts a constant that is neither a parameter nor a buffer, then multiplies by another."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.mean = torch.full(shape, 0.25)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(((x - self.mean) * torch.tensor(2.0)).flatten(1))
+        return logits
+
+
+def test_constants_that_a_model_merely_holds_are_bounded_with(images: Tensor) -> None:
+    model = Shifted(1, 1, 1)
+    weight = 2 * model.head.weight.detach()
+    folded = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    folded.load_state_dict(
+        {"1.weight": weight, "1.bias": model.head.bias.detach() - 0.25 * weight.sum(1)}
+    )
+    torch.testing.assert_close(bounds(model, images), bounds(folded, images))
+
+
+def test_a_constant_that_makes_a_value_larger_is_refused(images: Tensor) -> None:
+    class Wider(Shifted):
+        def forward(self, x: Tensor) -> Tensor:
+            return (x - self.mean).flatten(1)
+
+    with pytest.raises(UnsupportedOperatorError, match=r"aten\.sub.*makes the value larger"):
+        network(Wider(3, 1, 1), images)

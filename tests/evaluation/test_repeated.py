@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.evaluation import repeat, spread
+from advprune.evaluation.sample import gather
 from advprune.threat import ThreatModel
 
 THREAT = ThreatModel("linf", 0.01)
@@ -50,5 +51,9 @@ def test_the_same_images_each_time_and_the_file_holds_every_result(tmp_path: Pat
     assert written["robust"]["worst"] == found.robust.worst
     assert [result["seed"] for result in written["repeats"]] == [3, 4]
     assert "10 examples, 2 times" in str(found)
+    first = written["repeats"][0]
+    assert (len(first["indices"]), first["data_examples"]) == (10, 40)
+    drawn = torch.tensor(first["indices"])
+    assert gather((X[drawn], Y[drawn]), 5, subset=None, seed=0).hash == first["data_hash"]
     with pytest.raises(ValueError, match="times=1"):
         repeat(Coin(), (X, Y), THREAT, times=1)

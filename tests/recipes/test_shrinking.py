@@ -115,10 +115,15 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_units(
     with monkeypatch.context() as patched:
         patched.setattr("advprune.training.train", stop)
         with pytest.raises(KeyboardInterrupt):
-            shrink(model, splits, THREAT, "macs=0.4", out=out, tuning=TUNED)
+            shrink(model, splits, THREAT, "macs=0.4", out=out, tuning=TUNED, examples=20)
     kept = json.loads((out / "cut.json").read_text())["kept"]
     with pytest.raises(ValueError, match="holds a run with another limit"):
-        shrink(model, splits, THREAT, "macs=0.5", out=out, tuning=TUNED, resume=True)
+        shrink(model, splits, THREAT, "macs=0.5", out=out, tuning=TUNED, examples=20, resume=True)
+    with pytest.raises(ValueError, match="holds a run with another suite"):
+        shrink(
+            model, splits, THREAT, "macs=0.4", out=out, tuning=TUNED, suite="strong", examples=20,
+            resume=True,
+        )  # fmt: skip
     monkeypatch.setattr("advprune.pruning.worth", stop)  # nothing is ranked again
     console = Console(file=io.StringIO())
     small = shrink(

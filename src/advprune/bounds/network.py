@@ -1,8 +1,6 @@
 """A model as bounds see it."""
 
 import copy
-import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -15,6 +13,8 @@ from advprune.bounds.steps import Binding
 from advprune.gates import GatedModel
 from advprune.gates.gated import drop_gates
 from advprune.structure.graph import Graph, export
+from advprune.structure.resize import tensors_of
+from advprune.structure.writing import held_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,16 +58,20 @@ def network(
         UnsupportedOperatorError: an operator without a rule, by name and place.
     """
     plain = model.model if isinstance(model, GatedModel) else model
-    tensors = _tensors(plain, dtype)
+    graph = _graph(plain, example)
+    tensors = {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in held_tensors(graph, plain).items()
+    }
     factors: dict[str, Tensor] = {}
     if isinstance(model, GatedModel):
         values = model.expected().unsqueeze(0) if gates is None else gates
         values = values.to(dtype)
         values = torch.cat([values, values.new_ones(len(values), 1)], dim=1)
         factors = {
-            name: layer.factor(values) for name, layer in model.structure.gated_layers.items()
+            name: layer.gates(values) for name, layer in model.structure.gated_layers.items()
         }
-    steps, output = Binding(_graph(plain, tensors, example), tensors, factors).run()
+    steps, output = Binding(graph, tensors, factors).run()
     return Network(steps, output)
 
 
@@ -75,8 +79,9 @@ Shapes = tuple[tuple[str, torch.Size], ...]
 _GRAPHS: WeakKeyDictionary[nn.Module, tuple[Shapes, Graph]] = WeakKeyDictionary()
 
 
-def _graph(model: nn.Module, tensors: Mapping[str, Tensor], example: Tensor) -> Graph:
-    shapes = (("", example.shape[1:]), *((name, value.shape) for name, value in tensors.items()))
+def _graph(model: nn.Module, example: Tensor) -> Graph:
+    own = tensors_of(model)
+    shapes = (("", example.shape[1:]), *((name, value.shape) for name, value in own.items()))
     known = _GRAPHS.get(model)
     if known is None or known[0] != shapes:
         bare = copy.deepcopy(model)
@@ -84,10 +89,3 @@ def _graph(model: nn.Module, tensors: Mapping[str, Tensor], example: Tensor) -> 
         known = (shapes, export(bare, example))
         _GRAPHS[model] = known
     return known[1]
-
-
-def _tensors(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
-    named = itertools.chain(
-        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
-    )
-    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in named}

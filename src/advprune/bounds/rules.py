@@ -148,6 +148,9 @@ def _lined(binding: Binding, node: Node, argument: Any) -> Tensor:
     """A constant that broadcasts against the node's value, with as many dimensions."""
     constant = torch.as_tensor(binding.constant(argument))
     rank = len(shape_of(node))
+    value = next(number for number, one in enumerate(node.args) if binding.is_value(one))
+    if input_shape(node, value) != shape_of(node)[1:]:
+        raise refused(node, "a constant makes the value larger, which has no rule yet")
     if constant.dim() == rank and constant.shape[0] != 1:
         raise refused(node, "a constant differs from example to example of the batch")
     return constant.reshape(*[1] * (rank - constant.dim()), *constant.shape)

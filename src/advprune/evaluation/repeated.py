@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from rich.table import Table
-from scipy.stats import t  # type: ignore[import-untyped]
+from scipy.special import stdtrit  # type: ignore[import-untyped]
 from torch import nn
 
 from advprune.choices import check_count
@@ -142,12 +142,13 @@ def repeat(
         for number in range(seed, seed + times):
             torch.manual_seed(number)
             kept = None if folder is None else Path(folder) / str(number)
-            results.append(once(seed=number, batch_size=batch_size, folder=kept))
+            found = once(seed=number, batch_size=batch_size, folder=kept)
+            results.append(replace(found, indices=sample.indices, data_examples=sample.whole))
     return Repeats(tuple(results))
 
 
 def spread(figures: Sequence[float]) -> Spread:
     """Mean, its 95 % interval m ± t₀.₉₇₅(n - 1) s / √n, and the lowest, of n ≥ 2 shares."""
     middle = mean(figures)
-    reach = float(t.ppf(0.975, len(figures) - 1)) * stdev(figures) / math.sqrt(len(figures))
+    reach = float(stdtrit(len(figures) - 1, 0.975)) * stdev(figures) / math.sqrt(len(figures))
     return Spread(middle, max(0.0, middle - reach), min(1.0, middle + reach), min(figures))

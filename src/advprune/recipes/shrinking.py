@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -19,7 +18,7 @@ from advprune.data.batching import iterate
 from advprune.data.splitting import stratified
 from advprune.evaluation import write_json
 from advprune.evaluation.sample import model_hash
-from advprune.gates import GatedModel, gate
+from advprune.gates import gate, restore
 from advprune.pruning import read_limit
 from advprune.recipes import figures
 from advprune.recipes.run import judge, reported
@@ -117,6 +116,8 @@ def shrink(
         "limit": asdict(limit),
         "threat": asdict(threat),
         "seed": seed,
+        "suite": suite,
+        "examples": examples,
     }
     kept = _kept_before(out, task, resume)
     small = _cut(model, splits, threat, limit, seed, kept)
@@ -176,15 +177,10 @@ def _cut(
         score = pruning.worth(gated, iterate(images, BATCH), PGD(threat, steps=_STEPS))
         small = pruning.cut(gated, score, limit, example, partial(_milliseconds, example=example))
     else:
-        small = _cut_again(gated, kept, example)
+        restore(gated, kept)
+        small = pruning.slim(gated, example)
     recalibrate(small, (x for x, _ in iterate(images, BATCH)))
     return small
-
-
-def _cut_again(gated: GatedModel, kept: Kept, example: Tensor) -> nn.Module:
-    for name, one in gated.gates.items():
-        one.close(~torch.isin(torch.arange(one.units), torch.tensor(kept[name])))
-    return pruning.slim(gated, example)
 
 
 def _milliseconds(network: nn.Module, example: Tensor) -> float:

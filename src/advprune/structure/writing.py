@@ -12,6 +12,7 @@ from advprune.structure.errors import UnsupportedModelError
 from advprune.structure.graph import Graph, holds_tensor, module_of, open_shape_of, place_of
 from advprune.structure.operators import BATCH_NORM, name_of, operator_of
 from advprune.structure.program import Held, Program, Step
+from advprune.structure.resize import tensors_of
 
 _BATCH_NORM_IN_EVAL = "aten._native_batch_norm_legit_no_training.default"
 _CHECKS = ("_assert", "sym_constrain", "_check")
@@ -35,12 +36,7 @@ def program_of(graph: Graph, model: nn.Module) -> Program:
 def held_tensors(graph: Graph, model: nn.Module) -> dict[str, Tensor]:
     """Returns everything that the network holds, by qualified name, constants too."""
     constants = {name: graph.values[node] for node, name in graph.tensors.items()}
-    return {**constants, **_own(model)}
-
-
-def _own(model: nn.Module) -> dict[str, Tensor]:
-    parameters = model.named_parameters(remove_duplicate=False)
-    return {**dict(parameters), **dict(model.named_buffers(remove_duplicate=False))}
+    return {**constants, **tensors_of(model)}
 
 
 class _Writer:
