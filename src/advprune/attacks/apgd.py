@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from advprune.attacks.ascent import ASCENTS, Climb
-from advprune.attacks.base import Attack, Found
+from advprune.attacks.base import Attack, Found, padded
 from advprune.attacks.best import Best
 from advprune.attacks.losses import Loss
 from advprune.attacks.rounds import rounds
@@ -166,7 +166,7 @@ class APGD(Attack):
                 climb.best_loss,
                 torch.zeros_like(climb.rows, dtype=torch.bool),
             )
-        return means + [means[-1]] * (steps - len(means))
+        return padded(means, steps)
 
 
 def _leave(climb: Climb, losses: Tensor, fooled: Tensor, best: Best) -> None:

@@ -55,6 +55,11 @@ class AttackResult:
     notes: tuple[str, ...] = ()
 
 
+def padded(means: list[Tensor], steps: int) -> list[Tensor]:
+    """Mean losses for so many steps: those after the last that was made stay as they were."""
+    return means[:steps] + [means[-1]] * (steps - len(means))
+
+
 class Attack(ABC):
     """Searches a threat model for images that a model gets wrong.
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from advprune.attacks.base import Attack, Found
+from advprune.attacks.base import Attack, Found, padded
 from advprune.attacks.best import Nearest
 from advprune.attacks.descent import Descent
 from advprune.attacks.victim import Victim
@@ -115,7 +115,7 @@ class CarliniWagner(Attack):
             if not len(descent.rows):
                 break
         weighing.learn(every, met[every])
-        return means + [means[-1]] * (self.steps - len(means))
+        return padded(means, self.steps)
 
 
 def _wide(values: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from advprune.attacks.base import Attack, Found
+from advprune.attacks.base import Attack, Found, padded
 from advprune.attacks.best import Nearest
 from advprune.attacks.victim import Victim
 from advprune.choices import check_count
@@ -62,8 +62,8 @@ class DeepFool(Attack):
             means.append(losses.mean())
             nearest.offer(rows[fooled], current[fooled])
             rows, total = rows[~fooled], total[~fooled]
-        means += [means[-1]] * (self.steps + 1 - len(means))
-        return Found(nearest.allowed(), nearest.within(), torch.stack(means), nearest.distance)
+        losses_per_step = torch.stack(padded(means, self.steps + 1))
+        return Found(nearest.allowed(), nearest.within(), losses_per_step, nearest.distance)
 
     def _moved(self, x: Tensor, total: Tensor) -> Tensor:
         low, high = self.threat.bounds

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from advprune.attacks.base import Attack, Found
+from advprune.attacks.base import Attack, Found, padded
 from advprune.attacks.best import Nearest
 from advprune.attacks.hyperplane import onto_hyperplane
 from advprune.attacks.rounds import rounds
@@ -165,7 +165,7 @@ class FAB(Attack):
                 if self.stop_when_fooled:
                     kept = ~nearest.within()[rows]
                     rows, pairs, current = rows[kept], pairs[kept], current[kept]
-        return means + [means[-1]] * (self.steps - len(means))
+        return padded(means, self.steps)
 
     def _stepped(self, current: Tensor, centre: Tensor, gap: Tensor, normal: Tensor) -> Tensor:
         points = torch.stack([current, centre]).flatten(2)

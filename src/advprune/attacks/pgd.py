@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from advprune.attacks.base import Attack, Found
+from advprune.attacks.base import Attack, Found, padded
 from advprune.attacks.best import Best
 from advprune.attacks.losses import Loss
 from advprune.attacks.victim import Victim
@@ -127,8 +127,7 @@ class PGD(Attack):
             if self.stop_when_fooled:
                 rows = (~best.fooled).nonzero().squeeze(1)
             means += self._climb(victim, x, starts(restart, rows), rows, best)
-        means = means[: self.steps] or [best.latest.mean()]
-        means += [means[-1]] * (self.steps - len(means))
+        means = padded(means or [best.latest.mean()], self.steps)
         return Found(best.x, best.fooled, torch.stack(means))
 
     def _climb(

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from advprune.attacks.base import Attack, Found
+from advprune.attacks.base import Attack, Found, padded
 from advprune.attacks.best import Best
 from advprune.attacks.few_pixels import FewPixels
 from advprune.attacks.losses import Loss
@@ -98,9 +98,7 @@ class SparseRS(Attack):
                 part[~fooled] for part in (rows, current, changed, losses)
             )
         means = means or [best.latest.mean()]
-        return Found(
-            best.x, best.fooled, torch.stack(means + means[-1:] * (self.queries - len(means)))
-        )
+        return Found(best.x, best.fooled, torch.stack(padded(means, self.queries)))
 
     def _moved(
         self, x: Tensor, current: Tensor, changed: Tensor, drawn: Tensor, count: int

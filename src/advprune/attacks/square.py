@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from advprune.attacks.base import Attack, Found
+from advprune.attacks.base import Attack, Found, padded
 from advprune.attacks.best import Best
 from advprune.attacks.losses import Loss
 from advprune.attacks.square_moves import MOVES, Moves, Propose, side_of
@@ -83,7 +83,8 @@ class Square(Attack):
             first, later = noise(restart)
             current = moves.start(x[rows], first[rows])
             means += self._climb(victim, x, rows, current, later, moves.propose, best)
-        return Found(best.x, best.fooled, torch.stack(_padded(means, best, self.queries)))
+        means = padded(means or [best.latest.mean()], self.queries)
+        return Found(best.x, best.fooled, torch.stack(means))
 
     def _noise(
         self, x: Tensor, moves: Moves, generator: torch.Generator | None
@@ -152,8 +153,3 @@ def _improve(
         current[chosen], losses[chosen] = proposal[better], reached[better]
         fooled[asked] = fools
     return fooled
-
-
-def _padded(means: list[Tensor], best: Best, steps: int) -> list[Tensor]:
-    means = means[:steps] or [best.latest.mean()]
-    return means + [means[-1]] * (steps - len(means))

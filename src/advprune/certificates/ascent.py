@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from advprune.bounds import Interval, Intervals, Network, Region, adaptive, lower_lines
+from advprune.bounds import (
+    Interval,
+    Intervals,
+    Network,
+    Region,
+    adaptive,
+    lower_bounds,
+    lower_lines,
+)
 from advprune.bounds.linear import Lines, above
 
 STEPS = 12
@@ -76,9 +84,8 @@ class Domains:
 
     def bounds(self, network: Network, region: Region) -> Tensor:
         """Returns lower bounds with the slopes of CROWN, (domains, rows)."""
-        intervals = self.known(network, region)
-        lines = lower_lines(network, {network.output: self.rows}, intervals, adaptive)
-        return region.minimum(lines.coefficients) + lines.offset
+        rows, intervals = {network.output: self.rows}, self.known(network, region)
+        return lower_bounds(network, rows, intervals, region, adaptive)
 
 
 def ascend(

@@ -120,10 +120,11 @@ def _by_bound(
     del seed
     size = 1 if BOUNDS[bound].refined else batch_size  # else rows would be of the whole batch
     verdicts: list[Verdict] = []
+    with torch.no_grad():
+        bounded = network(model, sample.x[:1], dtype=torch.float64)
     for x, y in zip(torch.split(sample.x, size), torch.split(sample.y, size), strict=True):
         with torch.no_grad():
             logits, region = model(x), Region(x.double(), threat)
-            bounded = network(model, x, dtype=torch.float64)
             margins = margin_bounds(bounded, region, y, logits.shape[1], bound)
         right = logits.argmax(1) == y
         verdicts += map(_verdict, right.tolist(), is_certified(margins, y).tolist())

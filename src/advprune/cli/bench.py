@@ -46,7 +46,6 @@ def bench(
     from rich.console import Console
 
     from advprune.evaluation import environment, write_json
-    from advprune.report.speed import draw
     from advprune.shipping.bench import bench as measure
 
     times = measure(
@@ -63,6 +62,8 @@ def bench(
         written = write_json(out, {"times": figures, "environment": environment()})
         click.echo(f"Written: {written}")
     if picture is not None:
+        from advprune.report.speed import draw
+
         click.echo(f"Written: {draw(times, picture)}")
 
 

@@ -62,8 +62,8 @@ class Attempt:
     Attributes:
         rows: Rows of the sample that it met, (rows,).
         right: Which of them the model on trial still gets right, (rows,) bool.
-        right_as_png: The same after the images were rounded to 8 bits a pixel, as a PNG file keeps
-            them, (rows,) bool.
+        right_as_png: The same, those that it gets wrong being rounded to 8 bits a pixel first, as a
+            PNG file keeps them, (rows,) bool.
         fooled: How many of them the attack itself says to have fooled the attacked network.
         forward_passes: Images sent forward.
         backward_passes: Images whose gradient was taken.
@@ -134,7 +134,8 @@ def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows:
             notes |= dict.fromkeys(found.notes)
             advance(len(part))
     right = target.right(attacked, rows)
-    right_as_png = target.right((attacked * 255).round() / 255, rows)
+    right_as_png, wrong = right.clone(), ~right  # what does not fool stands for itself
+    right_as_png[wrong] = target.right((attacked[wrong] * 255).round() / 255, rows[wrong])
     return Attempt(
         rows,
         right,

@@ -22,10 +22,10 @@ from advprune.structure import (
     CutNetwork,
     UnsupportedModelError,
     UnsupportedOperatorError,
-    graph_network,
     living,
 )
 from advprune.structure.graph import Graph, export
+from advprune.structure.network import network_of
 from advprune.structure.parity import mismatch
 from advprune.structure.trace import check_images, structure_of
 
@@ -91,7 +91,7 @@ def gate(
         raise
     except UnsupportedModelError as refusal:
         try:
-            network = graph_network(model, example_input)
+            network = network_of(graph, model, example_input)
             return _placed(network, graph, example_input, per_position, make)
         except ValueError:
             raise refusal from None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from advprune.models.modes import evaluating
 from advprune.structure.calls import calls, tensor_of
-from advprune.structure.graph import export
+from advprune.structure.graph import Graph, export
 from advprune.structure.layers import layers
 from advprune.structure.parity import mismatch
 from advprune.structure.program import Program
@@ -131,7 +131,11 @@ def graph_network(model: nn.Module, example_input: Tensor) -> GraphNetwork:
         UnsupportedModelError: the model cannot be exported, or uses an operator not on the list.
         ValueError: the graph does not compute what the model does.
     """
-    graph = export(model, example_input)
+    return network_of(export(model, example_input), model, example_input)
+
+
+def network_of(graph: Graph, model: nn.Module, example_input: Tensor) -> GraphNetwork:
+    """Returns `graph_network` of a model whose graph is at hand."""
     tensors = {name: value.detach().clone() for name, value in held_tensors(graph, model).items()}
     network = GraphNetwork(program_of(graph, model), tensors)
     with evaluating(model), evaluating(network), torch.no_grad():

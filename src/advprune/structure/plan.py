@@ -3,8 +3,7 @@
 One plan serves the gates, the cut network inside training and the slim network.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
@@ -61,31 +60,6 @@ class Structure:
             for name, layer in self.layers.items()
             if bool((layer.inputs[0] < self.units).any())
         }
-
-    def makers(self, group: str) -> list[str]:
-        """Returns the names of the layers that make units of a group, in execution order."""
-        span = self.groups[group].span
-        return [
-            name
-            for name, layer in self.layers.items()
-            if bool(((layer.outputs >= span.start) & (layer.outputs < span.stop)).any())
-        ]
-
-    def parameters(self, sizes: Mapping[str, Sequence[int]], keep: Tensor) -> int:
-        """Returns how many numbers some parameters hold when the units outside `keep` are cut.
-
-        Args:
-            sizes: the parameters' shapes now, by name; a tied one under one name only.
-            keep: (units,) bool.
-        """
-        kept = self.kept_indices(keep)
-        return sum(
-            math.prod(
-                len(kept[name][dim]) if dim in kept.get(name, {}) else size
-                for dim, size in enumerate(shape)
-            )
-            for name, shape in sizes.items()
-        )
 
     def join(self, values: Mapping[str, Tensor]) -> Tensor:
         """Returns the groups' values, each (..., units of the group), as one (..., all units)."""
