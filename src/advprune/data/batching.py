@@ -1,6 +1,7 @@
 """Batches of images: for training, and from whatever a caller evaluates on."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -118,7 +119,11 @@ def noisy(sigma: float, after: Augment | None = None) -> Augment:
     return change
 
 
-AUGMENTS: dict[str, Augment] = {"crop": crop, "crop_flip": crop_flip}
+AUGMENTS: dict[str, Augment] = {
+    "shift": partial(crop, padding=1),
+    "crop": crop,
+    "crop_flip": crop_flip,
+}
 
 
 def iterate(data: Data, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

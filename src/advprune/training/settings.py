@@ -350,8 +350,8 @@ class Training(Settings):
     Attributes:
         phases: Trained one after another: dense phases, then gaussian, gated and slim ones.
         batch_size: Clean images a step.
-        augment: Random changes of the training images: ``"crop"`` shifts by up to two pixels,
-            ``"crop_flip"`` by up to four, and mirrors.
+        augment: Random changes of the training images: ``"shift"`` by up to one pixel, ``"crop"``
+            by up to two, ``"crop_flip"`` by up to four, and mirrors.
         noise: Standard deviation of Gaussian noise on the training images, in units of pixels, for
             networks that are to be smoothed; attacks and bounds take no such images.
         seed: Of weights' order, gates' noise, attacks and shuffling.
@@ -370,7 +370,7 @@ class Training(Settings):
 
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     batch_size: Count = 128
-    augment: Literal["none", "crop", "crop_flip"] = "none"
+    augment: Literal["none", "shift", "crop", "crop_flip"] = "none"
     noise: Weight = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
