@@ -146,10 +146,9 @@ def test_noise_comes_after_the_other_changes_and_may_leave_the_range() -> None:
 
 
 def test_a_shift_moves_each_image_by_at_most_one_pixel() -> None:
-    points = Images(
-        torch.zeros(200, 1, 5, 5, dtype=torch.uint8), torch.zeros(200, dtype=torch.int64), ("a",)
-    )
-    points.x[:, :, 2, 2] = 255
+    x = torch.zeros(200, 1, 5, 5, dtype=torch.uint8)
+    x[:, :, 2, 2] = 255
+    points = Images(x, torch.zeros(200, dtype=torch.int64), ("a",), "points")
     ((shifted, _),) = batches(points, 200, generator=seeded(), augment="shift")
     assert {(int(row), int(column)) for _, _, row, column in shifted.nonzero()} == {
         (row, column) for row in range(1, 4) for column in range(1, 4)
