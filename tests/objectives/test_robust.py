@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from advprune.gates import GatedModel, paired
+from advprune.latent import record
 from advprune.objectives import OBJECTIVES, Batch, Coefficients, Losses, Objective
 from advprune.objectives.robust import ADVERSARIAL, madry
-from advprune.vulnerability import mean_distortion, record
+from advprune.vulnerability import mean_distortion
 
 Y = torch.tensor([0, 1, 2, 0, 1])
 ALL = Coefficients(

@@ -1,53 +1,10 @@
-import copy
-
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from advprune.gates import Fixed, GatedModel, gate
-from advprune.pruning import Limit, cut, read_limit, worth
+from advprune.pruning import Limit, close_to_widths, cut, read_limit
 from advprune.pruning.ranked import close
-
-Y = torch.tensor([0, 1, 2, 0, 1])
-
-
-def shifted(_model: nn.Module, x: Tensor, _y: Tensor) -> Tensor:
-    """Stands for an attack: darker images."""
-    return x * 0.5
-
-
-def closed_loss(gated: GatedModel, unit: int, step: float, x: Tensor, y: Tensor) -> Tensor:
-    values = torch.ones(1, gated.structure.units, dtype=torch.float64)
-    values[0, unit] -= step
-    with torch.no_grad(), gated.board.holding(values):
-        return sum(  # type: ignore[return-value]
-            functional.cross_entropy(gated.model(images), y, reduction="none")
-            for images in (x, shifted(gated, x, y))
-        )
-
-
-def test_a_unit_is_worth_what_the_losses_move_without_it(chain: GatedModel, images: Tensor) -> None:
-    chain, x = chain.double(), images.double()
-    found = worth(chain, [(x[:2], Y[:2]), (x[2:], Y[2:])], shifted)
-    for unit in range(chain.structure.units):
-        slope = closed_loss(chain, unit, 1e-6, x, Y) - closed_loss(chain, unit, -1e-6, x, Y)
-        assert float(found[unit]) == pytest.approx(float((slope / 2e-6).abs().mean()), abs=1e-6)
-
-
-def test_a_unit_that_nothing_reads_is_worth_nothing(chain: GatedModel, images: Tensor) -> None:
-    chain.model.get_parameter("f2.weight").data[:, 1] = 0
-    found = chain.structure.split(worth(chain, [(images, Y)], shifted))
-    assert float(found["f1"][1]) == 0
-    assert int((torch.cat(list(found.values())) > 0).sum()) >= 8
-
-
-def test_modes_and_weights_are_left_alone(chain: GatedModel, images: Tensor) -> None:
-    before = copy.deepcopy(chain.train().state_dict())
-    worth(chain, [(images, Y)], shifted)
-    assert chain.training
-    assert all(torch.equal(value, before[name]) for name, value in chain.state_dict().items())
-    assert all(parameter.grad is None for parameter in chain.parameters())
 
 
 def test_the_least_worth_for_their_cost_are_closed(chain: GatedModel) -> None:
@@ -58,9 +15,27 @@ def test_the_least_worth_for_their_cost_are_closed(chain: GatedModel) -> None:
     assert kept == {"conv1": [True, False, True], "conv2": [True] * 4, "f1": [True] * 5}
 
 
+def test_widths_are_met_by_the_units_worth_most(chain: GatedModel) -> None:
+    """Of two that are worth as much, the first stays."""
+    score = torch.tensor([1.0, 3.0, 2.0, 5.0, 1.0, 5.0, 5.0, *range(5)])
+    close_to_widths(chain, score, {"conv1": 1, "conv2": 2})
+    kept = {name: one.active().tolist() for name, one in chain.gates.items()}
+    assert kept["conv1"] == [False, True, False]
+    assert kept["conv2"] == [True, False, True, False]
+    assert kept["f1"] == [True] * 5
+
+
+@pytest.mark.parametrize("width", [0, 4])
+def test_widths_out_of_reach_are_refused(chain: GatedModel, width: int) -> None:
+    with pytest.raises(ValueError, match=rf"widths\['conv1'\]={width}; allowed are 1 to 3"):
+        close_to_widths(chain, torch.ones(12), {"conv1": width})
+    with pytest.raises(ValueError, match="Unknown group of units 'conv9'"):
+        close_to_widths(chain, torch.ones(12), {"conv9": 1})
+
+
 def test_a_share_of_the_macs_is_met_by_the_cut_network(chain: GatedModel, images: Tensor) -> None:
     whole = chain.structure.macs()
-    score = worth(chain, [(images, Y)], shifted)
+    score = torch.arange(1.0, 1.0 + chain.structure.units)
     small = cut(chain, score, Limit(macs=0.4), images, lambda _: 0.0)
     assert 0.2 * whole < gate(small, images, "fixed").structure.macs() <= 0.4 * whole
 
@@ -95,11 +70,6 @@ def test_budgets_are_read() -> None:
 def test_other_budgets_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"macs=SHARE in \(0, 1\], or latency=NUMBERms"):
         read_limit(text)
-
-
-def test_no_images_are_refused(chain: GatedModel) -> None:
-    with pytest.raises(ValueError, match="no images"):
-        worth(chain, [], shifted)
 
 
 @pytest.mark.parametrize(("round_to", "expected"), [(1, [3, 3, 5]), (2, [3, 2, 5])])

@@ -16,6 +16,7 @@ from advprune import data
 from advprune.cli import main
 from advprune.evaluation import cost
 from advprune.models import build
+from advprune.pruning import SCORES
 from advprune.recipes.shrinking import TUNING, shrink
 from advprune.shipping import load, read_manifest
 from advprune.threat import ThreatModel
@@ -101,6 +102,8 @@ def test_a_folder_that_holds_a_run_and_a_budget_out_of_reach_are_refused(
         shrink(model, splits, THREAT, "macs=0.4", out=out)
     with pytest.raises(ValueError, match=r"a budget of .* MACs"):
         shrink(model, splits, THREAT, "macs=0.001", out=tmp_path / "none")
+    with pytest.raises(ValueError, match=r"Unknown score 'size'.*worth, clean_worth"):
+        shrink(model, splits, THREAT, "macs=0.4", out=tmp_path / "none", score="size")
     assert not (tmp_path / "none").exists()
 
 
@@ -115,20 +118,23 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_units(
     with monkeypatch.context() as patched:
         patched.setattr("advprune.training.train", stop)
         with pytest.raises(KeyboardInterrupt):
-            shrink(model, splits, THREAT, "macs=0.4", out=out, tuning=TUNED, examples=20)
+            shrink(
+                model, splits, THREAT, "macs=0.4", out=out, score="magnitude", tuning=TUNED,
+                examples=20,
+            )  # fmt: skip
     kept = json.loads((out / "cut.json").read_text())["kept"]
-    with pytest.raises(ValueError, match="holds a run with another limit"):
+    with pytest.raises(ValueError, match="holds a run with another limit, score"):
         shrink(model, splits, THREAT, "macs=0.5", out=out, tuning=TUNED, examples=20, resume=True)
     with pytest.raises(ValueError, match="holds a run with another suite"):
         shrink(
-            model, splits, THREAT, "macs=0.4", out=out, tuning=TUNED, suite="strong", examples=20,
-            resume=True,
+            model, splits, THREAT, "macs=0.4", out=out, score="magnitude", tuning=TUNED,
+            suite="strong", examples=20, resume=True,
         )  # fmt: skip
-    monkeypatch.setattr("advprune.pruning.worth", stop)  # nothing is ranked again
+    monkeypatch.setitem(SCORES, "magnitude", stop)  # nothing is ranked again
     console = Console(file=io.StringIO())
     small = shrink(
-        model, splits, THREAT, "macs=0.4", out=out, tuning=TUNED, examples=20, resume=True,
-        console=console,
+        model, splits, THREAT, "macs=0.4", out=out, score="magnitude", tuning=TUNED, examples=20,
+        resume=True, console=console,
     )  # fmt: skip
     assert small.slimmed["kept"] == kept  # type: ignore[index]
 
@@ -146,6 +152,7 @@ def test_the_command_reads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.Monk
     model = build("small_cnn", widths=[4, 4, 8])
     safetensors.torch.save_file(model.state_dict(), "mine.safetensors")
     arguments = ["shrink", "mine.safetensors", "--data", "digits", "--budget", "latency=2ms"]
+    arguments += ["--score", "vulnerability"]
     arguments += ["--eps", "8/255", "--epochs", "2", "--model", "own_nets:net", "--out", "small"]
     refused = CliRunner().invoke(main, arguments)
     assert (refused.exit_code, given) == (2, {})
@@ -155,4 +162,5 @@ def test_the_command_reads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.Monk
     network, splits, threat, budget = given["args"]
     assert torch.equal(network.get_parameter("conv1.weight"), model.get_parameter("conv1.weight"))
     assert (len(splits.test), threat.eps, budget) == (360, 8 / 255, "latency=2ms")
+    assert given["score"] == "vulnerability"
     assert (given["tuning"].epochs, given["out"]) == (2, Path("small"))

@@ -21,6 +21,13 @@ import click
     metavar="N",
     help="Make widths multiples of N.  [default: 8 for a latency, 1 for macs]",
 )
+@click.option(
+    "--score",
+    default="worth",
+    show_default=True,
+    help="What ranks units: worth, clean_worth, adversarial_worth (Taylor), magnitude, or, to test"
+    " what vulnerability says, vulnerability, relative_, margin_ or reverse_vulnerability.",
+)
 @click.option("--model", help="What builds a checkpoint's network: a name, or module:callable.")
 @click.option("--norm", default="linf", show_default=True, help="linf, l2 or l1.")
 @click.option("--eps", required=True, help="Radius in pixels, such as 0.3 or 8/255.")
@@ -43,6 +50,7 @@ def shrink(
     path: str | None,
     budget: str,
     round_to: int | None,
+    score: str,
     model: str | None,
     norm: str,
     eps: str,
@@ -77,6 +85,7 @@ def shrink(
             budget,
             out=out,
             round_to=round_to,
+            score=score,
             tuning=TUNING.model_copy(update={"epochs": epochs, "learning_rate": rate}),
             suite=suite,
             examples=subset,

@@ -11,7 +11,7 @@ from advprune.gates.hard_concrete import HardConcrete
 from advprune.gates.log_normal import LogNormal
 from advprune.gates.paired import paired
 from advprune.gates.placing import FAMILIES, gate, maker
-from advprune.gates.ranking import CRITERIA
+from advprune.gates.ranking import CRITERIA, magnitudes
 from advprune.gates.removal import kept_units, remove, restore, shape_state
 from advprune.gates.settling import settle
 from advprune.gates.variational_dropout import VariationalDropout
@@ -30,6 +30,7 @@ __all__ = [
     "VariationalDropout",
     "gate",
     "kept_units",
+    "magnitudes",
     "maker",
     "paired",
     "remove",

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.gates import paired
+from advprune.latent import Features, record
 from advprune.objectives.losses import (
     Adversary,
     Batch,
@@ -22,7 +23,7 @@ from advprune.objectives.losses import (
     measured,
     weighted,
 )
-from advprune.vulnerability import Features, mean_distortion, record
+from advprune.vulnerability import mean_distortion
 
 
 class Answers(NamedTuple):

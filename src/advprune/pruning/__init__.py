@@ -1,6 +1,17 @@
 """Slimming: the closed units are really gone."""
 
-from advprune.pruning.ranked import Limit, cut, read_limit, worth
+from advprune.pruning.ranked import Limit, close_to_widths, cut, read_limit
+from advprune.pruning.scores import SCORES, Score, worth
 from advprune.pruning.slim import SlimError, slim
 
-__all__ = ["Limit", "SlimError", "cut", "read_limit", "slim", "worth"]
+__all__ = [
+    "SCORES",
+    "Limit",
+    "Score",
+    "SlimError",
+    "close_to_widths",
+    "cut",
+    "read_limit",
+    "slim",
+    "worth",
+]

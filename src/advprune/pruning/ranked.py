@@ -1,20 +1,15 @@
 """Which units of a finished network to cut: the least worth for what they cost, under attack."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from advprune.choices import check_count
+from advprune.choices import check_count, choose
 from advprune.gates import GatedModel
 from advprune.gates.settling import within
-from advprune.models.modes import evaluating
 from advprune.pruning.slim import slim
-
-Batch = tuple[Tensor, Tensor]
-Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 _HALVINGS = 7
 """Networks tried to meet a measured limit: its share of the MACs is then known to 1 %."""
@@ -63,47 +58,12 @@ def read_limit(text: str, round_to: int | None = None) -> Limit:
     raise ValueError(f"budget {text!r}: allowed are macs=SHARE in (0, 1], or latency=NUMBERms")
 
 
-def worth(gated: GatedModel, batches: Iterable[Batch], attack: Attack) -> Tensor:
-    """Returns what each unit is worth, (units,): how far the loss would move without it.
-
-    For each example, to first order, `|m ∂(L(x) + L(x_adv))/∂m|` with m the unit's gate and L the
-    cross-entropy; their mean (the Taylor criterion, Molchanov et al. 2017, arXiv 1611.06440,
-    equation 7, with an adversarial loss beside the clean one).
-
-    Args:
-        gated: the network with its gates, taken at their expected values, in eval mode.
-        batches: training images and labels.
-        attack: makes adversarial images.
-
-    Raises:
-        ValueError: there are no images.
-    """
-    total, seen = torch.zeros(gated.structure.units, dtype=torch.float64), 0
-    with evaluating(gated):
-        for x, y in batches:
-            total += _moved(gated, x, attack(gated, x, y), y).sum(0).double().cpu()
-            seen += len(x)
-    if not seen:
-        raise ValueError("no images were given to tell what units are worth")
-    return total / seen
-
-
-def _moved(gated: GatedModel, x: Tensor, adversarial: Tensor, y: Tensor) -> Tensor:
-    """Returns (examples, units): the first-order change of each example's loss."""
-    values = gated.expected().detach().repeat(len(x), 1).requires_grad_()
-    with gated.board.holding(values.repeat(2, 1)):
-        logits = gated.model(torch.cat([x, adversarial]))
-    loss = functional.cross_entropy(logits, y.repeat(2), reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, values)
-    return (gradient * values.detach()).abs()
-
-
 def close(gated: GatedModel, score: Tensor, macs: float, round_to: int = 1) -> None:
     """Closes, in place, the units that are worth least for each of their multiply-accumulates.
 
     Args:
         gated: the network with its gates; `slim` then cuts it.
-        score: (units,), from `worth`.
+        score: (units,), one of `SCORES`.
         macs: multiply-accumulates that one example may cost.
         round_to: what widths are to be multiples of.
 
@@ -113,10 +73,35 @@ def close(gated: GatedModel, score: Tensor, macs: float, round_to: int = 1) -> N
     structure = gated.structure
     keep = torch.ones(structure.units, dtype=torch.bool)
     per_mac = score / structure.unit_macs().clamp_min(1)
-    kept_units = within(structure, keep, per_mac, macs, round_to)
-    for name, kept in structure.split(kept_units).items():
-        gated.gates[name].close(~kept)
-        gated.gates[name].revive(kept)
+    _keep_only(gated, structure.split(within(structure, keep, per_mac, macs, round_to)))
+
+
+def close_to_widths(gated: GatedModel, score: Tensor, widths: Mapping[str, int]) -> None:
+    """Closes, in place, all but the units of each group that are worth most.
+
+    Args:
+        gated: the network with its gates; `slim` then cuts it.
+        score: (units,), one of `SCORES`.
+        widths: units that stay, by group; a group that is not named stays whole.
+
+    Raises:
+        ValueError: a group that is not there, or a width that it cannot have.
+    """
+    groups = gated.structure.groups
+    kept = {}
+    for name, width in widths.items():
+        units = choose("group of units", name, groups).units
+        if not 1 <= width <= units:
+            raise ValueError(f"widths[{name!r}]={width!r}; allowed are 1 to {units}")
+        best = score[groups[name].span].argsort(descending=True, stable=True)[:width]
+        kept[name] = torch.zeros(units, dtype=torch.bool).index_fill(0, best, value=True)
+    _keep_only(gated, kept)
+
+
+def _keep_only(gated: GatedModel, kept: Mapping[str, Tensor]) -> None:
+    for name, units in kept.items():
+        gated.gates[name].close(~units)
+        gated.gates[name].revive(units)
 
 
 def cut(
@@ -130,7 +115,7 @@ def cut(
 
     Args:
         gated: the whole network with its gates; they are closed in place.
-        score: (units,), from `worth`.
+        score: (units,), one of `SCORES`.
         limit: what the network may cost.
         example_input: real images (batch, channels, height, width).
         milliseconds: measures a network.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from advprune import data as sources
 from advprune import pruning, training
 from advprune.attacks import PGD
+from advprune.choices import choose
 from advprune.data import Splits
 from advprune.data.batching import iterate
 from advprune.data.splitting import stratified
@@ -66,6 +67,7 @@ def shrink(
     *,
     out: str | Path,
     round_to: int | None = None,
+    score: str = "worth",
     tuning: Phase = TUNING,
     suite: str = "quick",
     examples: int | None = None,
@@ -75,8 +77,8 @@ def shrink(
 ) -> nn.Module:
     """Cuts a finished network to a budget, tunes it under attack, and judges both.
 
-    Units are ranked by how far the clean and the adversarial loss would move without them, for
-    each multiply-accumulate (`advprune.pruning.worth`), on training images. After the cut the
+    Units are ranked by their score for each multiply-accumulate, by default how far the clean and
+    the adversarial loss would move without them, on training images. After the cut the
     network is trained adversarially; the best epoch is chosen on validation images. Test images
     serve the last evaluation alone.
 
@@ -90,6 +92,7 @@ def shrink(
             report.html.
         round_to: what widths are to be multiples of; by default 8 for a latency, where processors
             compute so many channels at a time, and 1, exact widths, for multiply-accumulates.
+        score: what ranks units, one of `advprune.pruning.SCORES`.
         tuning: the phase of training after the cut.
         suite: of attacks.
         examples: test images; None is all.
@@ -106,7 +109,7 @@ def shrink(
             holds a run.
     """
     out, console = Path(out), console or Console()
-    limit = read_limit(budget, round_to)
+    limit, rank = read_limit(budget, round_to), choose("score", score, pruning.SCORES)
     splits = sources.load(data, seed=seed) if isinstance(data, str) else data
     recipe = _recipe(splits, threat, tuning, suite, examples, seed)
     model = deepcopy(model).cpu().eval()
@@ -116,11 +119,12 @@ def shrink(
         "limit": asdict(limit),
         "threat": asdict(threat),
         "seed": seed,
+        "score": score,
         "suite": suite,
         "examples": examples,
     }
     kept = _kept_before(out, task, resume)
-    small = _cut(model, splits, threat, limit, seed, kept)
+    small = _cut(model, splits, threat, limit, rank, seed, kept)
     write_json(out / _CUT, {"task": task, "kept": small.slimmed["kept"]})  # type: ignore[index]
     trained = training.train(
         small,
@@ -137,6 +141,7 @@ def shrink(
     result["shrink"] = {
         "budget": budget,
         "round_to": limit.round_to,
+        "score": score,
         "tuning": tuning.model_dump(mode="json"),
     }
     reported(out, result, console)
@@ -153,6 +158,7 @@ def _kept_before(out: Path, task: dict[str, Any], resume: bool) -> Kept | None:
         )
     found = json.loads((out / _CUT).read_text(encoding="utf-8"))
     asked = json.loads(json.dumps(task))
+    found["task"].setdefault("score", "worth")  # the only one when the key did not exist
     if other := [key for key, value in asked.items() if found["task"].get(key) != value]:
         raise ValueError(
             f"{out} holds a run with another {', '.join(other)}: choose another folder"
@@ -166,6 +172,7 @@ def _cut(
     splits: Splits,
     threat: ThreatModel,
     limit: pruning.Limit,
+    rank: pruning.Score,
     seed: int,
     kept: Kept | None,
 ) -> nn.Module:
@@ -174,7 +181,7 @@ def _cut(
     example = figures.example(images)
     gated = gate(model, example, family="fixed")
     if kept is None:
-        score = pruning.worth(gated, iterate(images, BATCH), PGD(threat, steps=_STEPS))
+        score = rank(gated, iterate(images, BATCH), PGD(threat, steps=_STEPS))
         small = pruning.cut(gated, score, limit, example, partial(_milliseconds, example=example))
     else:
         restore(gated, kept)
