@@ -8,9 +8,10 @@ For each seed one network is trained adversarially, then cut to the same widths 
 its relative form and that weighted by the margin's gradient (the most vulnerable units go), the
 reverse of V (the least vulnerable go), magnitude, the Taylor scores of the clean, the adversarial
 and both losses, and at random. Each cut network gets the same short adversarial training, whose
-best epoch PGD on validation images chooses; test images serve the figures alone (as cut PGD-40,
-tuned the suite `quick`, worst case per image). From the same network ANP-VS prunes to the same multiply-accumulates, and the
-rank correlation of each score with its gates is measured, over living units within each group.
+best epoch PGD on validation images chooses; test images serve the figures alone: PGD-40 as cut,
+the suite `quick` once tuned. From the same network ANP-VS prunes to the same multiply-accumulates,
+and the rank correlation of each score with its gates is measured, over the living units of each
+group.
 
 Scores are taken on training images. Stopped, the same command goes on with the next network.
 """
