@@ -50,6 +50,16 @@ def test_something_must_be_minimised() -> None:
         ({"on": "gaussian", "objective": "adversarial"}, "on: gaussian goes with 'adv_bnn'"),
         ({"objective": "madry", "vulnerability_weight": 1}, "'adversarial' sees them"),
         ({"attack": {"replays": 4, "on": "sampled"}}, "no sources, on: expected"),
+        (
+            {"sparsity": {"share": 0.5, "learned": "scores", "scope": "channel"}},
+            "learned scores go with scope layer or global, not 'channel'",
+        ),
+        (
+            {"sparsity": {"share": 0.5, "learned": "rates", "scope": "global"}},
+            "learned rates go with scope layer, not 'global'",
+        ),
+        ({"sparsity": {"share": 0.5, "learned": "scores", "admm": 1}}, "either learned or admm"),
+        ({"sparsity": {"share": 0.5, "learned": "scores"}, "average": 0.9}, "has few at 0"),
     ],
 )
 def test_what_does_not_go_together_is_refused(given: dict[str, object], complaint: str) -> None:

@@ -175,7 +175,8 @@ def _is_validated(run: Run, state: State) -> bool:
 def _is_best(run: Run, state: State, accuracy: Accuracy) -> bool:
     if state.position.phase + 1 < len(run.settings.phases) or not phases.at_budget(run, state):
         return False
-    if state.duals and not state.masks:  # ADMM cuts at the phase's end: this is not what ships
+    only_at_the_end = bool(state.duals) or state.learned is not None
+    if only_at_the_end and not state.masks:  # what is cut is still open: this is not what ships
         return False
     return state.best is None or accuracy.score > state.best.robust
 

@@ -130,11 +130,31 @@ class Sparsity(Settings):
             phase with criterion ``"magnitude"`` then cuts them.
         admm: rho of ADMM: weights are only drawn towards the share, anew each epoch, and cut when
             the phase ends. None cuts them when it begins.
+        learned: Trains, in place of all parameters, what is cut: ``"scores"`` of the weights'
+            importance, which are no more their magnitudes (HYDRA, Sehwag et al. 2020, arXiv
+            2002.10509), or ``"rates"``, each layer's own share as well (HARP, Zhao & Wressnegger
+            2023, arXiv 2311.01525). The phase after it trains what is left.
+        pressure: By how much each epoch raises the weight of a network that is too large, with
+            learned rates.
     """
 
     share: Annotated[float, Field(gt=0, lt=1)]
     scope: Literal["layer", "global", "channel"] = "layer"
     admm: Rate | None = None
+    learned: Literal["scores", "rates"] | None = None
+    pressure: Weight = 0.01
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> Self:
+        allowed = {"scores": ("layer", "global"), "rates": ("layer",)}
+        if self.learned is not None and self.scope not in allowed[self.learned]:
+            raise ValueError(
+                f"learned {self.learned} go with scope {' or '.join(allowed[self.learned])},"
+                f" not {self.scope!r}"
+            )
+        if self.learned is not None and self.admm is not None:
+            raise ValueError("either learned or admm says how weights are chosen, not both")
+        return self
 
 
 class Penalty(Settings):
@@ -310,6 +330,8 @@ class Phase(Settings):
             raise ValueError(f"sparsity goes with on: dense or slim, not {self.on!r}")
         if self.sparsity is not None and self.sparsity.scope == "channel" and self.on != "dense":
             raise ValueError(f"sparsity of channels goes with on: dense, not {self.on!r}")
+        if self.sparsity is not None and self.sparsity.learned and self.average is not None:
+            raise ValueError("an average of networks with different weights at 0 has few at 0")
         return self
 
     @model_validator(mode="after")

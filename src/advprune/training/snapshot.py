@@ -13,7 +13,7 @@ from advprune.gates import GatedModel, shape_state
 from advprune.training import checkpoint, host, optimisers, phases
 from advprune.training.budget import Controller
 from advprune.training.settings import GateSettings, Training
-from advprune.training.state import Best, Clock, Position, Run, Size, State, fresh
+from advprune.training.state import Best, Clock, Position, Run, Size, State, fresh, show_kept
 
 Tensors = dict[str, Tensor]
 Json = dict[str, Any]
@@ -71,6 +71,7 @@ def _tensors(state: State) -> Tensors:
         **_prefixed("sums", state.sums),
         **_prefixed("masks", state.masks),
         **_prefixed("duals", state.duals),
+        **_prefixed("learned", {} if state.learned is None else state.learned.tensors),
         **{
             f"optimiser.{name}.{key}": value
             for name, group in state.groups.items()
@@ -116,6 +117,11 @@ def _load(state: State, tensors: Tensors, kept: Json) -> None:
     state.sums = {name: value.to(device) for name, value in _part(tensors, "sums").items()}
     state.masks = {name: value.to(device) for name, value in _part(tensors, "masks").items()}
     state.duals = {name: value.to(device) for name, value in _part(tensors, "duals").items()}
+    if state.learned is not None:
+        held = _part(tensors, "learned")
+        for name, value in state.learned.tensors.items():
+            value.copy_(held[name])
+        show_kept(state)
     state.idle = tensors["idle"]
     if "perturbation" in tensors:
         state.perturbation = tensors["perturbation"].to(device)

@@ -52,7 +52,7 @@ def channel_masks(weights: Mapping[str, Tensor], structure: Structure, sparsity:
     keep = torch.ones(structure.units + 1, dtype=torch.bool)
     for group in structure.groups.values():
         if bool(norms[group.span].any()):
-            keep[group.span] = _largest(norms[group.span], sparsity)
+            keep[group.span] = largest(norms[group.span], sparsity)
     found = {name: torch.ones_like(value, dtype=torch.bool) for name, value in weights.items()}
     for layer in made:
         _rows(found[layer.parameter], layer)[~keep[layer.outputs]] = False
@@ -73,10 +73,10 @@ def masks(weights: Mapping[str, Tensor], sparsity: float, scope: str) -> Masks:
         scope: ``"layer"`` takes that share of each; ``"global"`` ranks all together.
     """
     if scope == "layer":
-        return {name: _largest(value.abs(), sparsity) for name, value in weights.items()}
+        return {name: largest(value.abs(), sparsity) for name, value in weights.items()}
     flat = torch.cat([value.detach().abs().flatten() for value in weights.values()])
     sizes = [value.numel() for value in weights.values()]
-    kept = torch.split(_largest(flat, sparsity), sizes)
+    kept = torch.split(largest(flat, sparsity), sizes)
     return {
         name: mask.view_as(value) for (name, value), mask in zip(weights.items(), kept, strict=True)
     }
@@ -128,8 +128,8 @@ def admm_penalty(duals: Mapping[str, Tensor]) -> Penalty:
     return distance
 
 
-def _largest(values: Tensor, sparsity: float) -> Tensor:
-    """The largest ones, as many as the sparsity leaves, at least one."""
+def largest(values: Tensor, sparsity: float) -> Tensor:
+    """Which values are the largest, as many as the sparsity leaves, at least one."""
     count = max(1, round((1 - sparsity) * values.numel()))
     kept = torch.zeros(values.numel(), dtype=torch.bool, device=values.device)
     kept[values.detach().flatten().topk(count).indices] = True

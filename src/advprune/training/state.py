@@ -16,7 +16,7 @@ from advprune.gates import CurrentNetwork, GatedModel, gate
 from advprune.models.gaussian import GaussianModel
 from advprune.structure import Structure
 from advprune.threat import ThreatModel
-from advprune.training import average, optimisers, sparsity
+from advprune.training import average, importance, optimisers, sparsity
 from advprune.training.budget import Controller
 from advprune.training.optimisers import Named
 from advprune.training.settings import GateSettings, Phase, Sparsity, Training
@@ -203,6 +203,7 @@ class State:
         average: Moving average of the parameters; empty when the phase has none.
         masks: Weights that are not kept at 0, where the phase keeps some.
         duals: Z and U of ADMM.
+        learned: What is trained in place of weights, where the phase learns which are kept.
         controller: Of the budget.
         idle: (all units,) epochs for which each unit has been inactive; empty without gates.
         sums: Figures of the epoch so far, each summed over its steps, 0-dim.
@@ -230,6 +231,7 @@ class State:
     perturbation: Tensor | None = None
     masks: sparsity.Masks = field(default_factory=dict)
     duals: dict[str, Tensor] = field(default_factory=dict)
+    learned: importance.Importance | None = None
     controller: Controller = field(default_factory=Controller)
     sums: dict[str, Tensor] = field(default_factory=dict)
     best: Best | None = None
@@ -279,12 +281,10 @@ def fresh(run: Run, model: nn.Module, position: Position) -> State:
 def equip(state: State, run: Run) -> None:
     """Gives the state's model what its phase trains it with, all of it new."""
     phase = state.phase(run)
-    state.masks, state.duals = {}, {}
-    if phase.sparsity is not None and phase.sparsity.admm is None:
-        cut_weights(run, state, phase.sparsity)
-    elif phase.sparsity is not None:
-        state.duals = sparsity.admm_start(state.model, choice(run, phase.sparsity))
     state.groups = grouped(state.model, phase)
+    state.masks, state.duals, state.learned = {}, {}, None
+    if phase.sparsity is not None:
+        _begin_cutting(run, state, phase, phase.sparsity)
     state.average = average.start(state.model) if phase.average is not None else {}
     state.controller = Controller()
     state.perturbation = None
@@ -295,6 +295,31 @@ def equip(state: State, run: Run) -> None:
         state.idle = torch.zeros(state.model.structure.units, dtype=torch.int64)
 
 
+def _begin_cutting(run: Run, state: State, phase: Phase, settings: Sparsity) -> None:
+    if settings.learned is not None:
+        state.learned = _importance(run, state.model, settings)
+        trained = state.learned.parameters
+        adam = optimisers.adam(trained, phase.learning_rate, phase.weight_decay)
+        state.groups = {"weights": Group(trained, adam)}
+        show_kept(state)
+    elif settings.admm is not None:
+        state.duals = sparsity.admm_start(state.model, choice(run, settings))
+    else:
+        cut_weights(run, state, settings)
+
+
+def _importance(run: Run, model: nn.Module, settings: Sparsity) -> importance.Importance:
+    if settings.learned == "scores":
+        return importance.scored(model, choice(run, settings))
+    return importance.rated(model, choice(run, settings), 1 - settings.share, settings.pressure)
+
+
+def show_kept(state: State) -> None:
+    """Puts the weights that are kept as the scores are now into the model, and 0 for the others."""
+    if state.learned is not None:
+        importance.write(state.learned, state.model, state.learned.masks())
+
+
 def choice(run: Run, settings: Sparsity) -> sparsity.Choice:
     """How a phase chooses the weights that it keeps."""
     structure = run.unpruned if settings.scope == "channel" else None
@@ -302,7 +327,12 @@ def choice(run: Run, settings: Sparsity) -> sparsity.Choice:
 
 
 def cut_weights(run: Run, state: State, settings: Sparsity) -> None:
-    """Sets the smallest weights to 0, where they stay until the phase ends."""
+    """Sets what is not chosen to 0, where it stays until the phase ends."""
+    if state.learned is not None:
+        state.learned.settle()
+        state.masks = state.learned.masks()
+        importance.write(state.learned, state.model, state.masks)
+        return
     state.masks = choice(run, settings)(sparsity.prunable(state.model))
     sparsity.apply(state.masks, state.model)
 

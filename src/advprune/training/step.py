@@ -1,5 +1,7 @@
 """One step: attack, objective, one gradient a group, weights first, then the optimisers."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ from advprune.objectives import (
 from advprune.training import average, budget, optimisers, schedule, sparsity
 from advprune.training.adversary import Adversary, adversary, eps_share
 from advprune.training.settings import Phase
-from advprune.training.state import Run, State
+from advprune.training.state import Run, State, show_kept
 
 _BUDGET_EVERY = 10
 """Steps between two moves of the budget's controller."""
@@ -34,6 +36,7 @@ def take(run: Run, state: State, x: Tensor, y: Tensor) -> None:
         )
     _descend(run, state, losses, attacker)
     sparsity.apply(state.masks, state.model)
+    show_kept(state)
     state.position.step += 1
     state.position.total += 1
     if state.average and phase.average is not None:
@@ -90,20 +93,33 @@ def _descend(run: Run, state: State, losses: Losses, attacker: Adversary) -> Non
     for name, loss in wanted.items():
         gradients[name] = torch.autograd.grad(
             loss,
-            [*state.groups[name].parameters.values(), *attacker.watched],
+            [*_differentiated(state, name), *attacker.watched],
             retain_graph=name != list(wanted)[-1],
             allow_unused=True,
         )
-    count = len(state.groups["weights"].parameters)
-    attacker.learn(gradients["weights"][count:])
-    gradients = {
-        name: found[: len(state.groups[name].parameters)] for name, found in gradients.items()
-    }
+    attacker.learn(gradients["weights"][len(_differentiated(state, "weights")) :])
     phase, factor = state.phase(run), rate(run, state)
     peaks = {"weights": phase.learning_rate, "gates": phase.gate_learning_rate}
-    for name, gradient in gradients.items():
-        optimiser = state.groups[name].optimiser
+    for name, found in gradients.items():
+        optimiser, gradient = state.groups[name].optimiser, _of_parameters(state, name, found)
         optimisers.apply(optimiser, gradient, peaks[name] * factor, phase.gradient_clip)
+
+
+def _differentiated(state: State, group: str) -> list[Tensor]:
+    """What a group's loss is differentiated by: its parameters, or weights that scores choose."""
+    if state.learned is None:
+        return list(state.groups[group].parameters.values())
+    return [state.model.get_parameter(name) for name in state.learned.weights]
+
+
+def _of_parameters(
+    state: State, group: str, gradients: Sequence[Tensor | None]
+) -> Sequence[Tensor | None]:
+    """The gradients of a group's parameters, from those of what its loss was differentiated by."""
+    if state.learned is None:
+        return gradients[: len(state.groups[group].parameters)]
+    by_name = dict(zip(state.learned.weights, gradients, strict=False))
+    return state.learned.pulled_back(by_name, state.position.epoch)
 
 
 @torch.no_grad()
