@@ -102,21 +102,24 @@ def test_a_step_moves_scores_and_nothing_else(
         assert torch.equal(value, kept)
 
 
-@pytest.mark.parametrize("learned", ["scores", "rates"])
-def test_what_was_learned_is_what_the_next_phase_trains_and_outlives_a_resume(
+@pytest.mark.parametrize(
+    ("way", "scope"),
+    [({"learned": "scores"}, "layer"), ({"learned": "rates"}, "global"), ({"every": 4}, "layer")],
+)
+def test_what_is_open_in_a_phase_is_settled_for_the_next_and_outlives_a_resume(
     go: Callable[..., Trained],
     make_settings: MakeSettings,
     monkeypatch: pytest.MonkeyPatch,
-    learned: str,
+    way: dict[str, object],
+    scope: str,
 ) -> None:
-    scope = {"scores": "layer", "rates": "global"}[learned]
     settings = make_settings(
         {
             "objective": "adversarial",
             "epochs": 2,
             "learning_rate": 0.1,
             "attack": {"steps": 1},
-            "sparsity": {"share": 0.75, "learned": learned, "pressure": 0.1},
+            "sparsity": {"share": 0.75, "pressure": 0.1, **way},
         },
         {"epochs": 1, "sparsity": {"share": 0.75, "scope": scope}},
         checkpoint_every=1,

@@ -58,7 +58,7 @@ def test_something_must_be_minimised() -> None:
             {"sparsity": {"share": 0.5, "learned": "rates", "scope": "global"}},
             "learned rates go with scope layer, not 'global'",
         ),
-        ({"sparsity": {"share": 0.5, "learned": "scores", "admm": 1}}, "either learned or admm"),
+        ({"sparsity": {"share": 0.5, "learned": "scores", "admm": 1}}, "give one at most"),
         ({"sparsity": {"share": 0.5, "learned": "scores"}, "average": 0.9}, "has few at 0"),
     ],
 )

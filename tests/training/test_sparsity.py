@@ -14,6 +14,7 @@ from advprune.training.sparsity import (
     choice,
     masks,
     prunable,
+    shrink,
 )
 from advprune.training.state import Run
 
@@ -64,6 +65,50 @@ def test_admm_moves_target_and_dual_as_by_hand() -> None:
     duals = admm_update(duals, layer, choice(0.5, "layer"))  # of 3 and 3.5 the second stays
     assert duals["z.weight"].tolist() == [[0.0, 3.5]]
     assert duals["u.weight"].tolist() == [[3.0, 0.0]]
+
+
+def test_shrinkage_moves_weights_towards_zero_and_stops_there() -> None:
+    layer = line(3.0, -1.0, 0.2)
+    shrink(layer, 0.5)
+    assert layer.weight.tolist() == [[2.5, -0.5, 0.0]]
+
+
+def test_weights_are_shrunk_by_the_rate_after_each_step(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    run, plain = (
+        make_run(make_settings({"learning_rate": 0.01, "shrinkage": weight})) for weight in (2, 0)
+    )
+    batch = run.splits.train.subset(range(8)).tensors()
+    weights = []
+    for one in (run, plain):
+        state = phases.first(one)
+        step.take(one, state, *batch)
+        weights.append(state.model.get_parameter("f1.weight").detach())
+    shrunk, moved = weights
+    torch.testing.assert_close(shrunk, moved.sign() * (moved.abs() - 0.02).clamp_min(0))
+
+
+def test_between_two_projections_all_weights_train(
+    make_run: MakeRun, make_settings: MakeSettings
+) -> None:
+    sparsity = {"share": 0.75, "every": 2}
+    run = make_run(make_settings({"sparsity": sparsity, "learning_rate": 0.1}))
+    state = phases.first(run)
+    zeros = []
+    for _ in range(4):
+        step.take(run, state, *run.splits.train.subset(range(8)).tensors())
+        zeros.append(_zeros(state.model)["f1.weight"])
+    assert zeros[0] < zeros[1] == 0.75
+    assert zeros[2] < zeros[3] == 0.75
+
+
+def test_the_last_projection_is_the_cut(
+    go: Callable[..., Trained], make_settings: MakeSettings
+) -> None:
+    sparsity = {"share": 0.5, "every": 4}
+    model = go(make_settings({"epochs": 2, "sparsity": sparsity})).model
+    assert _zeros(model) == {"f1.weight": 0.5, "f2.weight": 0.5}
 
 
 def _zeros(model: nn.Module) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Objectives: functions of a model, a batch and an adversary to losses."""
 
+from advprune.objectives.augmentation import with_noisy_logits
 from advprune.objectives.awp import perturbed
 from advprune.objectives.certified import certified, certified_pruning
 from advprune.objectives.clean import bayesian_pruning, standard
@@ -65,4 +66,5 @@ __all__ = [
     "Objective",
     "penalised",
     "perturbed",
+    "with_noisy_logits",
 ]

@@ -175,8 +175,8 @@ def _is_validated(run: Run, state: State) -> bool:
 def _is_best(run: Run, state: State, accuracy: Accuracy) -> bool:
     if state.position.phase + 1 < len(run.settings.phases) or not phases.at_budget(run, state):
         return False
-    only_at_the_end = bool(state.duals) or state.learned is not None
-    if only_at_the_end and not state.masks:  # what is cut is still open: this is not what ships
+    settings = state.phase(run).sparsity
+    if settings is not None and settings.open and not state.masks:  # this is not what ships
         return False
     return state.best is None or accuracy.score > state.best.robust
 

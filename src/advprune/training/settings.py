@@ -130,6 +130,8 @@ class Sparsity(Settings):
             phase with criterion ``"magnitude"`` then cuts them.
         admm: rho of ADMM: weights are only drawn towards the share, anew each epoch, and cut when
             the phase ends. None cuts them when it begins.
+        every: Steps between two projections onto the share, between which all weights train, as by
+            the l0 regulariser of Collins & Kohli 2014 (arXiv 1412.1442); the last one is the cut.
         learned: Trains, in place of all parameters, what is cut: ``"scores"`` of the weights'
             importance, which are no more their magnitudes (HYDRA, Sehwag et al. 2020, arXiv
             2002.10509), or ``"rates"``, each layer's own share as well (HARP, Zhao & Wressnegger
@@ -141,6 +143,7 @@ class Sparsity(Settings):
     share: Annotated[float, Field(gt=0, lt=1)]
     scope: Literal["layer", "global", "channel"] = "layer"
     admm: Rate | None = None
+    every: Count | None = None
     learned: Literal["scores", "rates"] | None = None
     pressure: Weight = 0.01
 
@@ -152,9 +155,14 @@ class Sparsity(Settings):
                 f"learned {self.learned} go with scope {' or '.join(allowed[self.learned])},"
                 f" not {self.scope!r}"
             )
-        if self.learned is not None and self.admm is not None:
-            raise ValueError("either learned or admm says how weights are chosen, not both")
+        if sum(way is not None for way in (self.learned, self.admm, self.every)) > 1:
+            raise ValueError("admm, every or learned says how weights are chosen: give one at most")
         return self
+
+    @property
+    def open(self) -> bool:
+        """Whether what is cut is open until the phase ends."""
+        return (self.admm, self.every, self.learned) != (None, None, None)
 
 
 class Penalty(Settings):
@@ -269,6 +277,10 @@ class Phase(Settings):
             ``fixed``, the ``"magnitude"`` of the weights that make them.
         sparsity: Single weights at 0.
         penalty: A penalty on the weights.
+        shrinkage: lambda of ``lambda sum |w|``, not in the loss but by its proximal step: after
+            each step all weights of layers come nearer to 0 by lambda times the rate, and stop
+            there (Collins & Kohli 2014, arXiv 1412.1442).
+        logit_noise: Deviation of noise on the logits in training.
         remove_dead_after: Epochs a unit stays inactive before it is removed for good; None never.
         attack: The attack that makes the adversarial images.
         certificate: The bounds of objectives ``certified`` and ``certified_pruning``.
@@ -304,6 +316,8 @@ class Phase(Settings):
     criterion: Annotated[str, AfterValidator(_criterion)] = "gates"
     sparsity: Sparsity | None = None
     penalty: Penalty | None = None
+    shrinkage: Weight = 0.0
+    logit_noise: Weight = 0.0
     remove_dead_after: Count | None = None
     attack: AttackSettings = AttackSettings()
     certificate: CertificateSettings = CertificateSettings()

@@ -11,6 +11,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from advprune.objectives.penalties import Penalty
 from advprune.structure import Layer, Structure
@@ -96,6 +97,17 @@ def apply(kept: Masks, model: nn.Module) -> None:
     """Sets the weights that are not kept to 0, in place."""
     for name, mask in kept.items():
         model.get_parameter(name).mul_(mask)
+
+
+@torch.no_grad()
+def shrink(model: nn.Module, threshold: float) -> None:
+    """`w ← sign(w) max(|w| - threshold, 0)` for all weights of layers, in place.
+
+    The proximal step of `threshold Σ |w|`, the shrinkage operator of Collins & Kohli 2014, "Memory
+    bounded deep convolutional networks" (arXiv 1412.1442).
+    """
+    for weight in prunable(model).values():
+        weight.copy_(functional.softshrink(weight, threshold))
 
 
 def admm_start(model: nn.Module, choose: Choice) -> dict[str, Tensor]:

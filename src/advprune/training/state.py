@@ -304,7 +304,7 @@ def _begin_cutting(run: Run, state: State, phase: Phase, settings: Sparsity) -> 
         show_kept(state)
     elif settings.admm is not None:
         state.duals = sparsity.admm_start(state.model, choice(run, settings))
-    else:
+    elif settings.every is None:
         cut_weights(run, state, settings)
 
 
@@ -318,6 +318,14 @@ def show_kept(state: State) -> None:
     """Puts the weights that are kept as the scores are now into the model, and 0 for the others."""
     if state.learned is not None:
         importance.write(state.learned, state.model, state.learned.masks())
+
+
+def project(run: Run, state: State) -> None:
+    """Sets what is not chosen to 0 now; it may grow again."""
+    settings = state.phase(run).sparsity
+    assert settings is not None
+    kept = choice(run, settings)(sparsity.prunable(state.model))
+    sparsity.apply(kept, state.model)
 
 
 def choice(run: Run, settings: Sparsity) -> sparsity.Choice:

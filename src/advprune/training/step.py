@@ -17,11 +17,12 @@ from advprune.objectives import (
     Objective,
     penalised,
     perturbed,
+    with_noisy_logits,
 )
 from advprune.training import average, budget, optimisers, schedule, sparsity
 from advprune.training.adversary import Adversary, adversary, eps_share
 from advprune.training.settings import Phase
-from advprune.training.state import Run, State, show_kept
+from advprune.training.state import Run, State, project, show_kept
 
 _BUDGET_EVERY = 10
 """Steps between two moves of the budget's controller."""
@@ -35,8 +36,7 @@ def take(run: Run, state: State, x: Tensor, y: Tensor) -> None:
             state.model, Batch(x, y, _taught(run, state, x)), attacker, _coefficients(run, state)
         )
     _descend(run, state, losses, attacker)
-    sparsity.apply(state.masks, state.model)
-    show_kept(state)
+    _make_sparse(run, state)
     state.position.step += 1
     state.position.total += 1
     if state.average and phase.average is not None:
@@ -74,6 +74,8 @@ def certificate(run: Run, state: State) -> Certificate:
 
 def _objective(run: Run, state: State, phase: Phase) -> Objective:
     objective = OBJECTIVES[phase.objective]
+    if phase.logit_noise:
+        objective = with_noisy_logits(objective, phase.logit_noise)
     if phase.penalty is not None:
         objective = penalised(objective, PENALTIES[phase.penalty.name], phase.penalty.weight)
     if phase.sparsity is not None and phase.sparsity.admm is not None:
@@ -103,6 +105,19 @@ def _descend(run: Run, state: State, losses: Losses, attacker: Adversary) -> Non
     for name, found in gradients.items():
         optimiser, gradient = state.groups[name].optimiser, _of_parameters(state, name, found)
         optimisers.apply(optimiser, gradient, peaks[name] * factor, phase.gradient_clip)
+
+
+def _make_sparse(run: Run, state: State) -> None:
+    """What is done to the weights after each step."""
+    phase = state.phase(run)
+    if phase.shrinkage:
+        moved = phase.learning_rate * rate(run, state)
+        sparsity.shrink(state.model, moved * phase.shrinkage)
+    sparsity.apply(state.masks, state.model)
+    show_kept(state)
+    every = None if phase.sparsity is None else phase.sparsity.every
+    if every is not None and (state.position.step + 1) % every == 0:
+        project(run, state)
 
 
 def _differentiated(state: State, group: str) -> list[Tensor]:
