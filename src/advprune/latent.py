@@ -18,6 +18,7 @@ from advprune.gates import GatedModel
 from advprune.gates.gated import Board
 from advprune.models.parts import Latent
 from advprune.structure import SelectedLinear, Structure, trace
+from advprune.structure.input_gate import dimensions
 
 _STRUCTURES: "WeakKeyDictionary[nn.Module, Structure]" = WeakKeyDictionary()
 
@@ -96,7 +97,7 @@ def places(model: nn.Module, example_input: Tensor) -> list[Place]:
     """
     inner = model.model if isinstance(model, GatedModel) else model
     latent: tuple[Latent, ...] = getattr(inner, "latent", ())
-    if latent:
+    if latent and not _depends_on_input(model):  # such gates act where they are read
         return [Place(place.name, place.module, place.group, place.gated) for place in latent]
     structure = _structure(model, example_input)
     found = []
@@ -110,6 +111,10 @@ def places(model: nn.Module, example_input: Tensor) -> list[Place]:
         if readers:  # a gate on a layer's own inputs acts where its channels' gate does
             found.append(Place(name, readers[0], name, at_input=group.units))
     return found
+
+
+def _depends_on_input(model: nn.Module) -> bool:
+    return model.depends_on_input if isinstance(model, GatedModel) else bool(dimensions(model))
 
 
 def _structure(model: nn.Module, example_input: Tensor) -> Structure:

@@ -56,7 +56,10 @@ def network(
     Raises:
         UnsupportedModelError: the model cannot be exported.
         UnsupportedOperatorError: an operator without a rule, by name and place.
+        ValueError: gates that depend on the input, which no affine map bounds.
     """
+    if isinstance(model, GatedModel) and model.depends_on_input:
+        raise ValueError("gates that depend on the input have no bounds; allowed are all others")
     plain = model.model if isinstance(model, GatedModel) else model
     graph = _graph(plain, example)
     tensors = {

@@ -4,6 +4,7 @@ from advprune.gates.base import Gate
 from advprune.gates.beta_bernoulli import BetaBernoulli
 from advprune.gates.bottleneck import Bottleneck
 from advprune.gates.current import CurrentNetwork
+from advprune.gates.dependent_beta_bernoulli import DependentBetaBernoulli
 from advprune.gates.fixed import Fixed
 from advprune.gates.following import remove_dead
 from advprune.gates.gated import GatedModel
@@ -22,6 +23,7 @@ __all__ = [
     "BetaBernoulli",
     "Bottleneck",
     "CurrentNetwork",
+    "DependentBetaBernoulli",
     "Fixed",
     "Gate",
     "GatedModel",

@@ -14,9 +14,14 @@ class Gate(nn.Module, ABC):
 
     Attributes:
         units: how many units the gate decides on.
+        passings: what of the gate depends on what its readers are given, by reader; mostly empty.
     """
 
     units: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passings = nn.ModuleDict()
 
     @abstractmethod
     def sample(self, batch: int) -> Tensor:
@@ -58,3 +63,7 @@ class Gate(nn.Module, ABC):
         optimisers move at a bounded speed. The mean, unless a family says otherwise.
         """
         return self.mean()
+
+    def read_by(self, layer: str) -> None:
+        """Notes, when gates are placed, that a layer of this name reads the units."""
+        del layer

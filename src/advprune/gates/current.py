@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from advprune.gates.gated import GatedModel, drop_gates
-from advprune.structure import CutNetwork, Structure
+from advprune.gates.cutting import GatedCut
+from advprune.gates.gated import GatedModel
+from advprune.structure import Structure
 
 
 class CurrentNetwork:
@@ -16,7 +17,7 @@ class CurrentNetwork:
 
     def __init__(self, gated: GatedModel) -> None:
         self._gated = gated
-        self._cut: tuple[Structure, Tensor, CutNetwork] | None = None
+        self._cut: tuple[Structure, Tensor, GatedCut] | None = None
 
     @torch.no_grad()
     def refreshed(self) -> nn.Module:
@@ -24,13 +25,12 @@ class CurrentNetwork:
         values = self._gated.expected()
         return self._cut_for(values != 0).refresh(values)
 
-    def _cut_for(self, active: Tensor) -> CutNetwork:
+    def _cut_for(self, active: Tensor) -> GatedCut:
         structure = self._gated.structure
         if self._cut is not None:
             known, at, cut = self._cut
             if known is structure and torch.equal(at, active):
                 return cut
-        cut = CutNetwork(self._gated.model, structure, self._gated.keep())
-        drop_gates(cut.network)
+        cut = GatedCut(self._gated, self._gated.keep())
         self._cut = (structure, active, cut)
         return cut

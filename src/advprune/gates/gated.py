@@ -8,36 +8,59 @@ import torch
 from torch import Tensor, nn
 
 from advprune.gates.base import Gate
-from advprune.structure import Layer, Structure, living
+from advprune.gates.passing import given_units, passed
+from advprune.structure import Structure, living
+from advprune.structure.input_gate import beside
 
 
 class Board:
     """Where the gates' present values hang while a forward pass runs.
 
     Attributes:
-        values: (examples or 1, all units + 1), the last column open; None between passes.
-        copies: how many counterparts of each example lie in the batch, one after another.
         structure: the units of each layer's inputs.
+        gates: by group, in the structure's order.
+        values: (examples or 1, all units + 1), the last column open; None between passes.
+        sampling: whether what depends on a layer's input is drawn, too.
+        copies: how many counterparts of each example lie in the batch, one after another.
     """
 
-    def __init__(self, structure: Structure) -> None:
+    def __init__(self, structure: Structure, gates: nn.ModuleList) -> None:
         self.structure = structure
+        self.gates = gates
         self.values: Tensor | None = None
+        self.sampling = False
         self.copies = 1
 
+    @property
+    def of_group(self) -> dict[str, Gate]:
+        """Returns the gates by the name of their group."""
+        gates = [gate for gate in self.gates if isinstance(gate, Gate)]
+        return dict(zip(self.structure.groups, gates, strict=True))
+
     @contextmanager
-    def holding(self, values: Tensor) -> Iterator[None]:
+    def holding(self, values: Tensor, sampling: bool = False) -> Iterator[None]:
         """While open, layers read their inputs through these (examples or 1, all units) values."""
         self.values = torch.cat([values, values.new_ones(len(values), 1)], dim=1)
+        self.sampling = sampling
         try:
             yield
         finally:
             self.values = None
 
-    def factor(self, layer: Layer) -> Tensor:
-        """Returns the gates of what the layer is given, (examples or 1, channels)."""
+    def factor(self, name: str, x: Tensor) -> Tensor:
+        """Returns the gates of what a layer is given, (rows of x or 1, channels).
+
+        Args:
+            name: of the layer.
+            x: what it is given; windows or crops of one example lie side by side along its first
+                dimension.
+        """
         assert self.values is not None
-        return layer.gates(self.values)
+        values, layer = self.values, self.structure.layers[name]
+        if 1 < len(values) < len(x):
+            values = values.repeat_interleave(len(x) // len(values), dim=0)
+        chance = passed(self.of_group, self.structure, name, x, self.sampling, self.copies)
+        return layer.gates(values if chance is None else values * chance)
 
 
 class ApplyGates:
@@ -54,24 +77,10 @@ class ApplyGates:
         """Returns the gated input in place of the first one, while a gated pass runs."""
         if self.board.values is None:
             return None
-        layer = self.board.structure.layers[self.layer]
         x: Tensor = inputs[0]
-        return (x * _beside(self.board.factor(layer), x, layer.channels).to(x.dtype), *inputs[1:])
-
-
-def _beside(factor: Tensor, x: Tensor, channels: int) -> Tensor:
-    """Returns (examples, channels) factors in a shape that multiplies what a layer is given.
-
-    Args:
-        factor: one row an example, or one for all.
-        x: the input; windows or crops of one example lie side by side along its first dimension.
-        channels: the dimension of the input that the factors go along, 1 or -1.
-    """
-    if 1 < len(factor) < len(x):
-        factor = factor.repeat_interleave(len(x) // len(factor), dim=0)
-    others = [1] * (x.dim() - 2)
-    shape = (*others, -1) if channels < 0 else (-1, *others)
-    return factor.view(len(factor), *shape)
+        dimension = self.board.structure.layers[self.layer].channels
+        factor = self.board.factor(self.layer, x).view(beside(x, dimension))
+        return (x * factor.to(x.dtype), *inputs[1:])
 
 
 class GatedModel(nn.Module):
@@ -89,13 +98,16 @@ class GatedModel(nn.Module):
         super().__init__()
         self.model = model
         self.gate_list = nn.ModuleList(gates[name] for name in structure.groups)
-        self.board = Board(structure)
-        for name in structure.gated_layers:
+        self.board = Board(structure, self.gate_list)
+        for name, layer in structure.gated_layers.items():
+            for group in structure.groups_of(torch.cat(given_units(layer))):
+                gates[group].read_by(name)
             model.get_submodule(name).register_forward_pre_hook(ApplyGates(self.board, name))
         self.original = {
             name: torch.arange(group.units) for name, group in structure.groups.items()
         }
         self.training = model.training
+        self.gate_list.train(model.training)
 
     @property
     def structure(self) -> Structure:
@@ -105,12 +117,17 @@ class GatedModel(nn.Module):
     @property
     def gates(self) -> dict[str, Gate]:
         """Returns the gates by the name of their group."""
-        return dict(zip(self.structure.groups, self._gates(), strict=True))
+        return self.board.of_group
+
+    @property
+    def depends_on_input(self) -> bool:
+        """Returns whether a part of the gates depends on what their readers are given."""
+        return any(gate.passings for gate in self._gates())
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns what the model returns, with its layers' inputs gated."""
         values = self.sampled(x.shape[0]) if self.training else self.expected().unsqueeze(0)
-        with self.board.holding(values):
+        with self.board.holding(values, sampling=self.training):
             result: Tensor = self.model(x)
         return result
 
@@ -165,7 +182,7 @@ class GatedModel(nn.Module):
         return [value for value in self.gate_list.parameters() if value.requires_grad]
 
     def _gates(self) -> list[Gate]:
-        return [gate for gate in self.gate_list if isinstance(gate, Gate)]
+        return list(self.gates.values())
 
 
 def drop_gates(model: nn.Module) -> None:

@@ -12,14 +12,15 @@ from advprune.choices import check_arguments, choose
 from advprune.gates.base import Gate
 from advprune.gates.beta_bernoulli import BetaBernoulli
 from advprune.gates.bottleneck import Bottleneck
+from advprune.gates.cutting import GatedCut
+from advprune.gates.dependent_beta_bernoulli import DependentBetaBernoulli
 from advprune.gates.fixed import Fixed
-from advprune.gates.gated import GatedModel, drop_gates
+from advprune.gates.gated import GatedModel
 from advprune.gates.hard_concrete import HardConcrete
 from advprune.gates.log_normal import LogNormal
 from advprune.gates.variational_dropout import VariationalDropout
 from advprune.models.modes import evaluating
 from advprune.structure import (
-    CutNetwork,
     UnsupportedModelError,
     UnsupportedOperatorError,
     living,
@@ -31,6 +32,7 @@ from advprune.structure.trace import check_images, structure_of
 
 FAMILIES: dict[str, Callable[..., Gate]] = {
     "beta_bernoulli": BetaBernoulli,
+    "dependent_beta_bernoulli": DependentBetaBernoulli,
     "log_normal": LogNormal,
     "bottleneck": Bottleneck,
     "variational_dropout": VariationalDropout,
@@ -158,6 +160,4 @@ def _difference(gated: GatedModel, x: Tensor, keep: Tensor) -> str | None:
     values = values * keep.to(like.device)
     with evaluating(gated), torch.no_grad(), gated.board.holding(values.unsqueeze(0)):
         expected = gated.model(x)
-    cut = CutNetwork(gated.model, structure, keep)
-    drop_gates(cut.network)
-    return mismatch(cut.refresh(values), x, expected)
+    return mismatch(GatedCut(gated, keep).refresh(values), x, expected)

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from advprune.choices import check_count
 from advprune.gates import GatedModel
-from advprune.gates.gated import drop_gates
+from advprune.gates.cutting import GatedCut
 from advprune.gates.settling import rounded
 from advprune.models.modes import evaluating
-from advprune.structure import CutNetwork
+from advprune.structure import GraphNetwork, graph_network
+from advprune.structure.input_gate import dimensions
 from advprune.structure.parity import mismatch
 
 
@@ -22,7 +23,8 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
     """Returns a plain model without the closed units, the expected gates folded in.
 
     It has the class of the model that was gated, with smaller layers under the same names. A layer
-    whose own inputs were pruned becomes a `SelectedLinear`.
+    whose own inputs were pruned becomes a `SelectedLinear`; where gates depend on what a layer is
+    given, that part of them stays in front of the layer, as an `InputGate` a factor.
 
     Args:
         gated: the gated model, which is left as it is.
@@ -39,13 +41,15 @@ def slim(gated: GatedModel, example_input: Tensor, round_to: int = 1) -> nn.Modu
         )
     check_count("round_to", round_to)
     keep = rounded(gated.structure, gated.keep(), gated.scores(), round_to)
-    cut = CutNetwork(gated.model, gated.structure, keep)
-    drop_gates(cut.network)
+    cut = GatedCut(gated, keep)
     cut.refresh(gated.expected().detach())
     selected = cut.select_inputs()
     network = cut.network
-    for name, parameter in gated.model.named_parameters():
-        network.get_parameter(name).requires_grad_(parameter.requires_grad)
+    trained = {name: value.requires_grad for name, value in gated.model.named_parameters()}
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(trained.get(name, True))
+    if isinstance(network, GraphNetwork) and dimensions(network):
+        network = graph_network(network, example_input)
     _describe(network, selected, gated.structure.kept_counts(keep))
     _note(network, gated, keep, example_input)
     _compare(gated, network, example_input)
@@ -56,7 +60,7 @@ def _describe(network: nn.Module, selected: dict[str, list[int]], counts: dict[s
     """Notes on the network how its shape came about, for whoever rebuilds it."""
     architecture: Any = getattr(network, "architecture", None)
     if architecture:
-        left = {"selected": selected, "counts": counts}
+        left = {"selected": selected, "counts": counts, "input_gates": dimensions(network)}
         found = {key: value for key, value in left.items() if value}
         network.architecture = {**architecture, **found}  # type: ignore[assignment]
 

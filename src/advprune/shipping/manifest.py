@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -31,12 +31,14 @@ class Architecture(BaseModel):
     """What pruning left of each group, for whoever reads; it is the shapes that rebuild."""
     selected: dict[str, list[int]] = {}
     """Linear layers that read only some of the inputs that arrive, and which."""
+    input_gates: dict[str, list[Literal[1, -1]]] = {}
+    """Along which dimension each gate in front of a layer acts, by the layer's name."""
     counts: dict[Annotated[str, Field(pattern=COUNTED)], Annotated[int, Field(ge=1)]] = {}
     """Attributes of layers that count what was cut, such as a convolution's groups."""
 
     def plain(self) -> dict[str, Any]:
         """As a model carries it: what pruning left only where there is any."""
-        extra = self.model_dump(include={"kept", "selected", "counts"})
+        extra = self.model_dump(include={"kept", "selected", "input_gates", "counts"})
         return self.model_dump(include={"name", "arguments"}) | {
             key: value for key, value in extra.items() if value
         }

@@ -1,6 +1,7 @@
 """A network built anew and given the tensors of a smaller one."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from advprune.models import build
 from advprune.shipping.manifest import Architecture
 from advprune.structure import GraphNetwork, SelectedLinear
+from advprune.structure.input_gate import NAME, InputGate, attach, key_of
 from advprune.structure.program import Program
 from advprune.structure.resize import names_of, replace_tensor, tensors_of
 
@@ -28,6 +30,8 @@ def rebuild(architecture: Architecture, tensors: Mapping[str, Tensor]) -> nn.Mod
     model = build(architecture.name, **architecture.arguments)
     for name, index in architecture.selected.items():
         _select(model, name, index)
+    if architecture.input_gates:
+        _gate(model, architecture.input_gates, tensors)
     _check_names(model, tensors)
     _count(model, architecture.counts)
     own, ties = model.state_dict(), names_of(tensors_of(model))
@@ -70,6 +74,24 @@ def _select(model: nn.Module, name: str, index: list[int]) -> None:
     parent, _, leaf = name.rpartition(".")
     selected = SelectedLinear(linear, torch.tensor(index, dtype=torch.int64))
     setattr(model.get_submodule(parent), leaf, selected)
+
+
+def _gate(
+    model: nn.Module, dimensions: Mapping[str, list[Literal[1, -1]]], tensors: Mapping[str, Tensor]
+) -> None:
+    """Puts gates of the saved shapes in front of layers, their values still to come."""
+    layers = dict(model.named_modules())
+    gates: dict[str, list[InputGate]] = {}
+    for layer, each in dimensions.items():
+        places = [f"{NAME}.{key_of(layer)}.{number}" for number in range(len(each))]
+        if layer not in layers or any(f"{place}.bias" not in tensors for place in places):
+            raise ValueError(f"the manifest puts gates in front of {layer!r}, which has none")
+        gates[layer] = [
+            InputGate(shift, shift, dimension, tensors.get(f"{place}.index"))
+            for place, dimension in zip(places, each, strict=True)
+            for shift in [tensors[f"{place}.bias"]]
+        ]
+    attach(model, gates)
 
 
 def _count(model: nn.Module, counts: Mapping[str, int]) -> None:

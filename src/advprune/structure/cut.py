@@ -59,15 +59,16 @@ class CutNetwork:
             for alias in self._same[layer.parameter]
         }
         with torch.no_grad():
-            for name, target in tensors_of(self.network).items():
+            targets = tensors_of(self.network)
+            for name, tensor in source.items():
                 kept = self._kept.get(name, {})
-                value = sliced(source[name].detach(), kept)
+                value = sliced(tensor.detach(), kept)
                 if name in factors:
                     dim, columns = factors[name]
                     columns = sliced(columns, {0: kept[dim]} if dim in kept else {})
                     shape = [-1 if place == dim else 1 for place in range(value.dim())]
                     value = value * columns.view(shape).to(value)
-                target.copy_(value)
+                targets[name].copy_(value)
         return self.network
 
     def select_inputs(self) -> dict[str, list[int]]:

@@ -69,6 +69,14 @@ class Structure:
         """Returns a vector over all units by group; the inverse of `join`."""
         return {name: vector[..., group.span] for name, group in self.groups.items()}
 
+    def groups_of(self, units: Tensor) -> list[str]:
+        """Returns the names of the groups that hold any of some units."""
+        return [
+            name
+            for name, group in self.groups.items()
+            if bool(((units >= group.start) & (units < group.start + group.units)).any())
+        ]
+
     def macs(self, keep: Tensor | None = None) -> int:
         """Returns the multiply-accumulates of all layers for one example.
 

@@ -198,7 +198,8 @@ def _check_bounds(run: Run) -> None:
     for phase in certified:
         run.threat.at(phase.certificate.eps or run.threat.eps)
     if certified:
-        network(run.model, run.example)
+        gates = any(phase.on == "gated" for phase in certified)
+        network(run.gated if gates else run.model, run.example)
 
 
 def _below_budget(run: Run, phase: Phase, gated: GatedModel, alive: Tensor) -> bool:
