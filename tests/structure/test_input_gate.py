@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.evaluation import cost
+from advprune.structure import graph_network
 from advprune.structure.input_gate import InputGate, attach, dimensions, grouped_means, means
 
 
@@ -75,6 +76,16 @@ def test_gates_are_counted() -> None:
     attach(net, {"1": [gate(1.0, 1.0, 1.0, 1.0)]})
     found = cost(net, x)
     assert (found.macs - plain.macs, found.parameters - plain.parameters) == (4, 8)
+
+
+@pytest.mark.parametrize("index", [None, [0, 1, 1, 0]])
+def test_the_graph_works_for_any_batch_size(index: list[int] | None) -> None:
+    net = network()
+    order = None if index is None else torch.tensor(index)
+    attach(net, {"1": [InputGate(torch.tensor([0.5, 2.0]), torch.zeros(2), index=order)]})
+    twin, x = graph_network(net, torch.rand(2, 1, 2, 2)), torch.rand(3, 1, 2, 2)
+    torch.testing.assert_close(twin(x), net(x))
+    assert cost(twin, x) == cost(net, x)
 
 
 def test_making_gates_draws_no_random_numbers() -> None:

@@ -1,5 +1,6 @@
 """What a network is worth: suites of attacks, checks of the figures, cost."""
 
+from advprune.evaluation.bayesian import Belief, PosteriorMean, bayesian
 from advprune.evaluation.cost import Cost, cost
 from advprune.evaluation.curve import Curve, curve
 from advprune.evaluation.environment import environment
@@ -24,6 +25,7 @@ from advprune.evaluation.verify import Verification, verify
 __all__ = [
     "SUITES",
     "AttackFigure",
+    "Belief",
     "Check",
     "ClassFigure",
     "Cost",
@@ -31,11 +33,13 @@ __all__ = [
     "Finding",
     "LayerCheck",
     "Paired",
+    "PosteriorMean",
     "Repeats",
     "Result",
     "Smallest",
     "Spread",
     "Verification",
+    "bayesian",
     "check",
     "cost",
     "curve",

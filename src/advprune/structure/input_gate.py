@@ -60,7 +60,8 @@ class InputGate(nn.Conv1d):
             return grouped_means(channels, self.index, self.in_channels)
         if channels.shape[1] == self.in_channels:
             return channels
-        return channels.reshape(len(channels), self.in_channels, -1).mean(-1)
+        each = channels.shape[1] // self.in_channels
+        return channels.reshape(-1, self.in_channels, each).mean(-1)
 
     def _spread(self, factor: Tensor, x: Tensor) -> Tensor:
         if self.index is not None:
@@ -154,7 +155,7 @@ def grouped_means(channels: Tensor, index: Tensor, units: int) -> Tensor:
         units: how many there are.
     """
     wide = index.unsqueeze(0).expand_as(channels)
-    sums = channels.new_zeros(len(channels), units).scatter_add(1, wide, channels)
+    sums = channels.new_zeros(channels.shape[0], units).scatter_add(1, wide, channels)
     counts = channels.new_zeros(units).scatter_add(0, index, torch.ones_like(channels[0]))
     return sums / counts.clamp_min(1)
 
