@@ -21,9 +21,18 @@ def choose(kind: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def check_arguments(
-    what: str, function: Callable[..., Any], arguments: Mapping[str, Any]
+    what: str,
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    besides: Iterable[str] = (),
 ) -> inspect.BoundArguments:
     """Bind keyword ``arguments`` to ``function`` without calling it.
+
+    Args:
+        what: What takes them, for the message.
+        function: What they are for.
+        arguments: By name.
+        besides: Names that somebody else takes, one of which may have been meant.
 
     Raises:
         ValueError: If one is unknown or missing; the message says what ``what`` takes.
@@ -33,7 +42,7 @@ def check_arguments(
         return signature.bind(**arguments)
     except TypeError as error:
         unknown = [name for name in arguments if name not in signature.parameters]
-        hint = _nearest(unknown[0], signature.parameters) if unknown else ""
+        hint = _nearest(unknown[0], [*signature.parameters, *besides]) if unknown else ""
         raise ValueError(f"{what} takes {_names(signature.parameters)}; {error}{hint}.") from None
 
 

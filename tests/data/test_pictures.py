@@ -54,6 +54,15 @@ def test_a_truncated_picture_is_named(tmp_path: Path) -> None:
         decode([(name, file.read_bytes()[:200])], None, 3)
 
 
+@pytest.mark.parametrize(("mode", "file"), [("I;16", "d.png"), ("I", "d.tiff"), ("F", "d.tiff")])
+def test_deep_pictures_are_refused_since_they_would_be_clipped(
+    tmp_path: Path, mode: str, file: str
+) -> None:
+    Image.new(mode, (2, 3), 300).save(tmp_path / file)
+    with pytest.raises(ValueError, match=rf"{file} has more than 8 bits a pixel"):
+        decode([(file, tmp_path / file)], None, 1)
+
+
 @pytest.mark.parametrize("size", [0, (4, 0), (1, 2, 3)])
 def test_an_impossible_size_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="size must be a positive int or"):

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from advprune.evaluation import reference
 from advprune.evaluation.cost import cost
 from advprune.models import build
 
@@ -13,6 +14,18 @@ def test_lenet_costs_what_its_formula_says() -> None:
     assert counted.macs == 2_293_000
     assert counted.activations == 20 * 24 * 24 + 50 * 8 * 8 + 500 + 10
     assert counted.bytes == 4 * 431_080
+
+
+def test_vgg_costs_half_of_what_the_reference_counts_as_flops() -> None:
+    counted = cost(build("vgg16"), torch.zeros(1, 3, 32, 32))
+    sides = (32, 32, 16, 16, 8, 8, 8, 4, 4, 4, 2, 2, 2)
+    channels = (3, *reference.VGG_WIDTHS[:13])
+    by_hand = sum(
+        9 * i * o * side**2 for i, o, side in zip(channels, channels[1:], sides, strict=False)
+    )
+    assert counted.macs == by_hand + 512 * 512 + 512 * 10
+    assert counted.parameters == 14_991_946
+    assert 2 * counted.macs == pytest.approx(reference.vgg().flops, rel=2e-3)
 
 
 def test_grouped_and_transposed_convolutions_count_their_own_products() -> None:

@@ -194,6 +194,8 @@ def test_unknown_suites_and_impossible_data_are_refused() -> None:
         evaluate(Threshold(), FAR_AND_NEAR, THREAT, "quik")
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         evaluate(Threshold(), (pixels(1.5), torch.tensor([0])), THREAT)
+    with pytest.raises(ValueError, match=r"takes no images of shape \(1, 1, 1\)"):
+        evaluate(nn.Conv2d(3, 2, 1), FAR_AND_NEAR, THREAT)
     with pytest.raises(ValueError, match="subset=5"):
         evaluate(Threshold(), FAR_AND_NEAR, THREAT, subset=5)
     with pytest.raises(ValueError, match="no example"):

@@ -24,6 +24,15 @@ def test_lenet_has_the_units_of_the_paper(lenet: GatedModel) -> None:
     assert sum(count for name, count in units.items() if name != "f1.inputs") == 570
 
 
+def test_vgg_has_the_units_of_the_paper() -> None:
+    """A sixteenth of 64 to 512 channels, of the head's 512 units and of its 512 inputs."""
+    gated = gate(build("vgg16", width=1 / 16), torch.rand(2, 3, 32, 32), per_position=("head.1",))
+    units = [module.units for module in gated.gates.values()]
+    assert units == [4, 4, 8, 8, 16, 16, 16, *[32] * 6, 32, 32]
+    assert sum(units) == 5248 / 16
+    assert [*gated.gates][-2:] == ["head.1", "head.1.inputs"]
+
+
 def test_lenet_has_2293000_multiply_accumulates(lenet: GatedModel) -> None:
     by_hand = 24 * 24 * 25 * 20 + 8 * 8 * 25 * 20 * 50 + 800 * 500 + 500 * 10
     assert lenet.structure.macs() == by_hand == 2_293_000

@@ -88,6 +88,45 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(file: Path, key: str, ne
         recipes.load(file, [f"{key}=1"])
 
 
+@pytest.mark.parametrize(
+    ("assignment", "complaint"),
+    [
+        ("data.validaton=3", r"data: 'digits' takes nothing; .*did you mean 'validation'"),
+        ("data.path=here", "data: 'digits' takes nothing; .*'path'"),
+        ("data.name=mnist", "data: 'mnist' takes path; missing a required argument: 'path'"),
+        ("data.name=folder:photos", None),
+        ("model.widhts=[1]", "model: 'small_cnn' takes .*did you mean 'widths'"),
+        ("model.start_form=x", "model: .*did you mean 'start_from'"),
+        ("model.name=mine:net", None),
+    ],
+)
+def test_options_of_data_and_model_are_checked_with_the_recipe(
+    file: Path, assignment: str, complaint: str | None
+) -> None:
+    if complaint is None:
+        recipes.load(file, [assignment])
+    else:
+        with pytest.raises(ValueError, match=rf"mine\.yaml:\n{complaint}"):
+            recipes.load(file, [assignment])
+
+
+def test_settings_that_are_no_mapping_are_told_in_words(file: Path) -> None:
+    with pytest.raises(ValueError, match="data = 'digits': allowed is a mapping of keys to values"):
+        recipes.load(file, ["data=digits"])
+
+
+@pytest.mark.parametrize("seed", ["many", "-1"])
+def test_a_wrong_seed_is_told_once(file: Path, seed: str) -> None:
+    with pytest.raises(ValueError, match=rf"mine\.yaml:\nseed = '?{seed}'?: [^\n]*$"):
+        recipes.load(file, [f"seed={seed}"])
+
+
+def test_a_file_that_is_no_text_is_named(file: Path) -> None:
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"mine\.yaml: a recipe is text in UTF-8"):
+        recipes.load(file)
+
+
 @pytest.mark.parametrize("key", ["data", "model", "training"])
 def test_what_has_no_default_must_be_given(file: Path, key: str) -> None:
     file.write_text("\n".join(line for line in MINIMAL.splitlines() if not line.startswith(key)))

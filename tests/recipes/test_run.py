@@ -74,6 +74,8 @@ def test_the_terminal_ends_with_the_table_and_the_report(finished: tuple[Path, s
     out, text = finished
     for row in ("clean accuracy", "robust accuracy", "vulnerability", "MACs", "ms, 1 image"):
         assert row in text
+    for stage in ("before slimming", "after slimming", "best checkpoint", "gap"):
+        assert stage in text
     assert text.strip().endswith(f"Report: {out / 'report.html'}")
 
 
@@ -149,6 +151,24 @@ def test_an_impossible_evaluation_is_refused_before_training(
     with pytest.raises(ValueError, match=complaint):
         _run(tmp_path / "run", recipe)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"data": {"name": "mnist", "path": "nowhere"}}, r"data\.path = 'nowhere': No folder"),
+        ({"data": {"name": "digits", "validation": 1437}}, "data: validation must be"),
+        ({"model": {"name": "small_cnn", "widths": [4]}}, "model: widths must hold 3 values"),
+        ({"model": {"name": "resnet18", "width": 0.1}}, "the model takes no images of shape"),
+    ],
+)
+def test_what_is_refused_before_training_leaves_the_folder_free(
+    changed: dict[str, Any], complaint: str, tmp_path: Path
+) -> None:
+    recipe = Recipe.model_validate({**RECIPE.resolved(), **changed})
+    for _ in range(2):  # the second time it holds no run either
+        with pytest.raises(ValueError, match=complaint):
+            _run(tmp_path / "run", recipe)
 
 
 def test_a_recipe_file_without_newer_keys_is_still_the_runs_own(

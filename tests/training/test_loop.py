@@ -13,7 +13,16 @@ from advprune import pruning
 from advprune.data import Splits
 from advprune.gates import GatedModel
 from advprune.threat import ThreatModel
-from advprune.training import Interrupted, Trained, Training, checkpoint, step, train, validation
+from advprune.training import (
+    Interrupted,
+    Trained,
+    Training,
+    checkpoint,
+    host,
+    step,
+    train,
+    validation,
+)
 
 MakeSettings = Callable[..., Training]
 Go = Callable[..., Trained]
@@ -154,10 +163,43 @@ def test_other_settings_cannot_be_resumed(go: Go, make_settings: MakeSettings) -
         go(make_settings(DENSE, seed=1), resume=True)
 
 
+def test_a_run_keeps_its_threads_whatever_the_process_that_resumes_it_has(
+    go: Go, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings, take, seen = make_settings(DENSE, threads=None), step.take, []
+
+    def watched(*given: Any) -> None:
+        seen.append(torch.get_num_threads())
+        if len(seen) == 8:  # in the second epoch
+            raise KeyboardInterrupt
+        take(*given)
+
+    monkeypatch.setattr(step, "take", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with pytest.raises(KeyboardInterrupt):
+        go(settings)
+    torch.set_num_threads(1)
+    go(settings, resume=True)
+    torch.set_num_threads(before)
+    assert seen == [2] * len(seen)
+
+
+def test_a_resume_with_other_kernels_is_told(
+    go: Go, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(make_settings(DENSE))
+    other = {**host.numerics(), "threads": 1, "cpu_capability": "OTHER"}
+    monkeypatch.setattr(host, "numerics", lambda: other)
+    with pytest.warns(RuntimeWarning, match="not to the bit: cpu_capability was .*, is OTHER"):
+        go(make_settings(DENSE), resume=True)
+
+
 def test_an_impossible_budget_is_refused_before_training(
     go: Go, make_settings: MakeSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match="budget"):
+    told = r"training\.phases\.phase-1\.budget\.macs = 0\.01 of 108: .*one unit a group takes 18"
+    with pytest.raises(ValueError, match=told):
         go(make_settings(DENSE, {**GATED, "budget": {"macs": 0.01}}))
     assert not (tmp_path / "run" / "metrics.csv").exists()
 

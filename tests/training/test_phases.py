@@ -129,11 +129,20 @@ def test_the_average_is_what_a_phase_leaves(make_run: MakeRun, make_settings: Ma
     assert torch.equal(gated.model.get_parameter("f1.weight"), averaged)
 
 
-def test_units_are_weighed_by_their_cost(make_run: MakeRun, make_settings: MakeSettings) -> None:
-    run = make_run(make_settings({**GATED, "kl_weighting": "macs"}))
-    state, _ = _begun(run, 0)
+def test_units_are_weighed_by_what_they_cost_before_any_goes(
+    make_run: MakeRun, make_settings: MakeSettings, make_chain: type[nn.Module]
+) -> None:
+    run = replace(make_run(make_settings({**GATED, "kl_weighting": "macs"})), model=make_chain())
+    state, gated = _begun(run, 0)
+    conv1 = 16 * 9 * 1 + 16 * 9 * 4  # made, and read by conv2's four filters
+    conv2, f1 = 16 * 9 * 3 + 4 * 5, 16 + 3
+    mean = (3 * conv1 + 4 * conv2 + 5 * f1) / 12
     assert state.unit_weights is not None
-    assert state.unit_weights.tolist() == pytest.approx([1.0] * 6)  # all cost the same here
+    expected = [conv1] * 3 + [conv2] * 4 + [f1] * 5
+    assert state.unit_weights.tolist() == pytest.approx([macs / mean for macs in expected])
+    phases.drop(run, state, torch.arange(12) != 0)
+    assert state.unit_weights.tolist() == pytest.approx([macs / mean for macs in expected[1:]])
+    assert gated.structure.units == 11
 
 
 def test_an_interrupted_epoch_goes_on_with_the_batches_it_lacks(

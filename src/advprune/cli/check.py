@@ -20,7 +20,7 @@ def _shape(
     return [int(size) for size in sizes]
 
 
-@click.command()
+@click.command(short_help="What of a model can be pruned, what not, and why.")
 @click.argument("model")
 @click.option(
     "--input-shape",

@@ -11,6 +11,8 @@ from torch import Tensor
 
 Size = int | tuple[int, int] | None
 MODES = {1: "L", 3: "RGB"}
+DEEP = ("I", "F")
+"""Pillow's modes of 16 and 32 bits, which it clips to 8 without a word."""
 
 
 def decode(pictures: Iterable[tuple[str, Path | bytes]], size: Size, channels: int) -> Tensor:
@@ -56,6 +58,10 @@ def _pixels(
             converted = picture.convert(mode)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"{name} cannot be read as an image: {error}.") from error
+    if picture.mode.startswith(DEEP):
+        raise ValueError(
+            f"{name} has more than 8 bits a pixel (Pillow's mode {picture.mode}); save it with 8."
+        )
     if height_width is not None:
         converted = converted.resize(height_width[::-1], Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(converted))

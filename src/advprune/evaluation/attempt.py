@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from advprune.attacks import Attack
 from advprune.evaluation.ledger import Ledger
 from advprune.evaluation.sample import Sample
+from advprune.models.refusals import taking
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class Target:
     def right(self, x: Tensor, rows: Tensor) -> Tensor:
         """Which of these images, standing for those rows of the sample, the model gets right."""
         device = device_of(self.model)
-        with torch.no_grad():
+        with taking("the model", x, "the data"), torch.no_grad():
             answers = [
                 self.model(part.to(device)).argmax(1).cpu() for part in _parts(x, self.batch_size)
             ]

@@ -10,6 +10,12 @@ from pydantic_core import ErrorDetails
 SHOWN = 60
 """Characters of a wrong value that are shown."""
 
+_WORDS = {
+    "model_type": "allowed is a mapping of keys to values",
+    "dict_type": "allowed is a mapping of keys to values",
+    "tuple_type": "allowed is a list",
+}
+
 
 def explain(error: ValidationError, schema: type[BaseModel], given: Any) -> str:
     """All complaints, one a line, in the order of the recipe.
@@ -38,7 +44,7 @@ def _line(details: ErrorDetails, schema: type[BaseModel], given: Any) -> str:
         return f"{key}: unknown key{_nearest(details['loc'], schema)}"
     if details["type"] == "missing":
         return f"{key}: missing"
-    message = details["msg"].removeprefix("Value error, ")
+    message = _WORDS.get(details["type"], details["msg"]).removeprefix("Value error, ")
     if isinstance(details["input"], dict):
         return f"{key}: {message}" if key else message
     value = repr(details["input"])

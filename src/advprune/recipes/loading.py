@@ -58,7 +58,11 @@ def _locate(source: str | Path) -> Path:
 
 def _read(path: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
     """What a file says on top of its base; ``heirs`` are the files that rest on this one."""
-    given = plain_yaml.parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: a recipe is text in UTF-8, this file is not") from error
+    given = plain_yaml.parse(text, str(path))
     if not isinstance(given, dict):
         raise ValueError(f"{path}: a recipe is a mapping of keys to values")
     base = given.pop("base", None)

@@ -19,7 +19,7 @@ from advprune.gates import GatedModel
 from advprune.recipes import figures, loading
 from advprune.recipes.figures import Figures
 from advprune.recipes.schema import Recipe
-from advprune.training import Trained
+from advprune.training import Trained, checkpoint
 
 
 def run_recipe(
@@ -57,13 +57,7 @@ def train_recipe(
         The data, the network as it was before training, and what training left.
     """
     _check_folder(recipe, out, resume)
-    splits = data.load(
-        recipe.data.name,
-        path=recipe.data.path,
-        validation=recipe.data.validation,
-        seed=recipe.seed,
-        **recipe.data.arguments,
-    )
+    splits = _loaded(recipe)
     _check_evaluation(recipe, splits)
     networks = _networks(recipe)
     model = _built(recipe)
@@ -106,14 +100,30 @@ def reported(out: Path, result: Figures, console: Console) -> Path:
 
 def _check_folder(recipe: Recipe, out: Path, resume: bool) -> None:
     path = out / "recipe.yaml"
-    if not path.is_file():
-        return
+    if not path.is_file() or checkpoint.latest(out / "checkpoints") is None:
+        return  # what was refused before its first epoch left nothing to lose
     if not resume:
         raise ValueError(
             f"{out} holds a run already: continue it with --resume, or choose another folder"
         )
     if loading.load(path).resolved() != recipe.resolved():
         raise ValueError(f"{path} is not the given recipe: resume a run with its own recipe")
+
+
+def _loaded(recipe: Recipe) -> Splits:
+    settings = recipe.data
+    try:
+        return data.load(
+            settings.name,
+            path=settings.path,
+            validation=settings.validation,
+            seed=recipe.seed,
+            **settings.arguments,
+        )
+    except FileNotFoundError as error:
+        raise ValueError(f"data.path = {settings.path!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"data: {error}") from error
 
 
 def _check_evaluation(recipe: Recipe, splits: Splits) -> None:
@@ -141,7 +151,10 @@ def _networks(recipe: Recipe) -> dict[str, nn.Module]:
 def _built(recipe: Recipe) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        model = models.build(recipe.model.name, **recipe.model.arguments)
+        try:
+            model = models.build(recipe.model.name, **recipe.model.arguments)
+        except ValueError as error:
+            raise ValueError(f"model: {error}") from error
     if recipe.model.start_from is not None:
         _start(model, recipe.model.start_from)
     return model

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
-from advprune.choices import choose
+from advprune.choices import check_arguments, choose
 from advprune.data import SOURCES
 from advprune.evaluation.suites import find_suite
 from advprune.models import MODELS
@@ -68,6 +68,14 @@ class DataSettings(_Named):
     path: str | None = None
     validation: Annotated[int | float, PlainValidator(_held_out)] = 0.1
 
+    @model_validator(mode="after")
+    def _options_of_the_source(self) -> Self:
+        source, _, path = self.name.partition(":")
+        given = {"path": self.path or path} if self.path or path else {}
+        fields = type(self).model_fields
+        check_arguments(f"{source!r}", SOURCES[source], given | self.arguments, besides=fields)
+        return self
+
 
 class ModelSettings(_Named):
     """The network; other keys are its arguments.
@@ -80,6 +88,13 @@ class ModelSettings(_Named):
 
     name: Annotated[str, AfterValidator(_model)]
     start_from: str | None = None
+
+    @model_validator(mode="after")
+    def _arguments_of_the_model(self) -> Self:
+        if self.name in MODELS:  # others are imported when they are built
+            fields = type(self).model_fields
+            check_arguments(f"{self.name!r}", MODELS[self.name], self.arguments, besides=fields)
+        return self
 
 
 class ThreatSettings(Settings):
@@ -150,6 +165,8 @@ class Recipe(Settings):
         if not isinstance(given, dict) or not isinstance(given.get("training"), dict):
             return given
         seed = given.get("seed", 0)
+        if type(seed) is not int or seed < 0:  # complained of where it stands
+            return given
         if given["training"].get("seed", seed) != seed:
             raise ValueError("a recipe has one seed, at its top: set seed, not training.seed")
         return {**given, "training": {**given["training"], "seed": seed}}

@@ -20,8 +20,19 @@ _PRECISION: dict[Precision, Literal["32-true", "bf16-mixed"]] = {
 
 
 def fabric(settings: Training) -> Fabric:
-    """The device and precision that the settings ask for."""
-    return Fabric(accelerator=settings.device, devices=1, precision=_PRECISION[settings.precision])
+    """The device and precision that the settings ask for.
+
+    Raises:
+        ValueError: This machine has no such device.
+    """
+    precision = _PRECISION[settings.precision]
+    try:
+        return Fabric(accelerator=settings.device, devices=1, precision=precision)
+    except RuntimeError as error:
+        raise ValueError(
+            f"training.device = {settings.device!r}: this machine has none; allowed are 'auto' and"
+            " 'cpu'"
+        ) from error
 
 
 @contextmanager

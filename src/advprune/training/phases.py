@@ -11,6 +11,7 @@ from advprune.bounds import narrow_weights, network
 from advprune.gates import CRITERIA, GatedModel, kept_units, remove, restore, settle
 from advprune.models.gaussian import GaussianModel
 from advprune.models.modes import evaluating
+from advprune.models.refusals import taking
 from advprune.objectives import CERTIFIED
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers, sparsity
@@ -77,7 +78,13 @@ def check(run: Run) -> None:
     for phase in gated_phases:
         gated = deepcopy(run.gated)
         if phase.budget is not None:
-            settle(gated, phase.budget.macs * run.unpruned_macs, round_to=phase.budget.round_to)
+            try:
+                settle(gated, phase.budget.macs * run.unpruned_macs, round_to=phase.budget.round_to)
+            except ValueError as error:
+                raise ValueError(
+                    f"training.phases.{phase.name}.budget.macs = {phase.budget.macs} of"
+                    f" {run.unpruned_macs}: {error}"
+                ) from error
 
 
 def begin_next(run: Run, state: State) -> None:
@@ -174,16 +181,10 @@ def at_budget(run: Run, state: State) -> bool:
 def _check_answer(run: Run, name: str, model: nn.Module) -> None:
     """Raises where a model does not answer real images with one logit a class."""
     images = run.splits.train.subset(range(min(run.settings.batch_size, len(run.splits.train))))
-    shape, classes = tuple(images.x.shape[1:]), len(images.classes)
-    device = next(model.parameters()).device
-    try:
-        with evaluating(model), torch.no_grad():
-            answer = model(images.tensors()[0].to(device))
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"{name} takes no images of shape {shape} (channels, height, width), as those of"
-            f" {images.name} are: {error}"
-        ) from error
+    classes = len(images.classes)
+    x = images.tensors()[0].to(next(model.parameters()).device)
+    with taking(name, x, images.name), evaluating(model), torch.no_grad():
+        answer = model(x)
     given = tuple(answer.shape) if isinstance(answer, Tensor) else f"a {type(answer).__name__}"
     if given != (len(images), classes):
         raise ValueError(
