@@ -67,10 +67,12 @@ def test_a_saved_model_is_attacked_and_the_result_written(saved: Path, tmp_path:
     out = tmp_path / "result.json"
     result = call(
         "evaluate", saved, "--data", "digits", "--eps", "0.1", "--subset", 20, "--source", saved,
-        "--out", out,
+        "--curve", "0,1/2,1", "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     written = json.loads(out.read_text())
+    assert written["curve"][0] == [0, written["clean"]]
+    assert [eps for eps, _ in written["curve"]] == [0, 0.5, 1]
     assert written["examples"] == 20
     assert any(str(saved) in attack for attack in written["attacks"])
 

@@ -1,4 +1,4 @@
-"""One run on the digits, lived twice: in one go, and killed five times; prints JSON.
+"""`advprune run`, lived twice: in one go, and killed five times; prints JSON.
 
 A process of its own, with one thread from its start, so that forking it is safe.
 """
@@ -11,23 +11,27 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
-from advprune import data, pruning
-from advprune.data import Splits
+from advprune import cli, data
 from advprune.gates import gate
-from advprune.threat import ThreatModel
-from advprune.training import GateSettings, Training, checkpoint, train
+from advprune.recipes import run  # noqa: F401 - loaded before the first fork, for all lives
+from advprune.training import checkpoint
 
 KILLS = 5
-SETTINGS = Training.model_validate(
-    {
+RECIPE: dict[str, Any] = {
+    "name": "lives",
+    "data": {"name": "digits", "validation": 1437 - 192},
+    "model": {"name": "lives:Net"},
+    "threat": {"norm": "linf", "eps": 0.1},
+    "gates": {"per_position": ["f1"]},
+    "evaluation": {"suite": "paper", "examples": 5},
+    "training": {
         "batch_size": 32,
         "validation_examples": 40,
         "validation_attack_steps": 2,
@@ -72,8 +76,8 @@ SETTINGS = Training.model_validate(
                 "attack": {"steps": 2},
             },
         ],
-    }
-)
+    },
+}
 
 
 class Net(nn.Module):
@@ -94,29 +98,9 @@ class Net(nn.Module):
         return logits
 
 
-@cache
-def digits() -> Splits:
-    whole = data.load("digits", validation=200)
-    return Splits(whole.train.subset(range(192)), whole.validation, whole.test)
-
-
 def live(out: Path) -> None:
-    torch.manual_seed(1)
-    model = Net()
-    threat = ThreatModel("linf", 0.1)
-    gates = GateSettings(per_position=("f1",))
-    with (out.parent / "log").open("a") as log:
-        train(
-            model,
-            digits(),
-            threat,
-            SETTINGS,
-            out=out,
-            slim=pruning.slim,
-            gates=gates,
-            resume=True,
-            console=Console(file=log),
-        )
+    recipe = out.parent / "recipe.yaml"
+    cli.main(["run", str(recipe), "--out", str(out), "--resume"], standalone_mode=False)
 
 
 def born(out: Path, *, dawdling: bool) -> int:
@@ -158,21 +142,24 @@ def past(out: Path, before: Path | None) -> Callable[[], bool]:
 
 
 def outcome(out: Path) -> dict[str, object]:
-    """Every bit of the last checkpoint, of the best network, and the log but for its seconds."""
+    """Every bit of the last checkpoint, of the best network and of the one that is shipped.
+
+    And the log, but for its seconds.
+    """
     last = checkpoint.latest(out / "checkpoints")
     assert last is not None
     folders = {"last": last, "best": out / "checkpoints" / "best"}
-    hashes = {
-        name: hashlib.sha256((folder / "tensors.safetensors").read_bytes()).hexdigest()
-        for name, folder in folders.items()
-    }
+    files = {name: folder / "tensors.safetensors" for name, folder in folders.items()}
+    files["shipped"] = out / "model" / "model.safetensors"
+    hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
     rows = [line.rsplit(",", 1)[0] for line in (out / "metrics.csv").read_text().splitlines()]
     return {"folder": last.name, **hashes, "rows": rows}
 
 
 def main(parent: Path) -> None:
     torch.set_num_threads(1)
-    gate(Net(), digits().train.tensors()[0][:2])  # loads what all lives need once
+    (parent / "recipe.yaml").write_text(json.dumps(RECIPE))
+    gate(Net(), data.load("digits").train.tensors()[0][:2])  # loads what all lives need once
     assert os.waitpid(born(parent / "once", dawdling=False), 0)[1] == 0
     out = parent / "killed"
     for kill in range(KILLS):
@@ -182,7 +169,8 @@ def main(parent: Path) -> None:
         if kill == 2:
             left = [path.name for path in (out / "checkpoints").glob(".unfinished-*")]
     assert os.waitpid(born(out, dawdling=False), 0)[1] == 0
-    print(json.dumps({"once": outcome(parent / "once"), "killed": outcome(out), "left": left}))
+    told = {"once": outcome(parent / "once"), "killed": outcome(out), "left": left}
+    print("", json.dumps(told), sep="\n")  # on a line of its own, whatever the killed left
 
 
 if __name__ == "__main__":

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 )
 @click.option("--twin", help="The saved model that files were exported from; attacked beside them.")
 @click.option("--source", "sources", multiple=True, help="Another model to transfer attacks from.")
+@click.option(
+    "--curve",
+    "radii",
+    metavar="EPS,EPS",
+    help="The accuracy at these radii as well, such as 0,0.5,1: in linf at most chance may be left"
+    " at 0.5, nothing at 1.",
+)
 @click.option("--subset", type=int, metavar="N", help="Number of test images.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of noise and subset.")
 @click.option(
@@ -60,6 +67,7 @@ def evaluate(
     suite: str | None,
     twin: str | None,
     sources: tuple[str, ...],
+    radii: str | None,
     subset: int | None,
     seed: int,
     repeats: int | None,
@@ -88,7 +96,7 @@ def evaluate(
 
     import advprune as ap
     from advprune.attacks import backward_as
-    from advprune.evaluation import Repeats, repeat, side_by_side, write_json
+    from advprune.evaluation import Curve, Repeats, repeat, side_by_side, write_json
     from advprune.shipping import stand_in
 
     twins = (twin,) if twin else ()
@@ -100,27 +108,38 @@ def evaluate(
         for name in names
     }
     usual = "shipped" if any(stand_ins.values()) else "quick" if repeats is None else "rand"
+    test = ap.data.load(data, path=path, validation=0).test
     attack = partial(
         partial(repeat, times=repeats) if repeats is not None else ap.evaluate,
-        data=ap.data.load(data, path=path, validation=0).test,
+        data=test,
         threat=threat,
         suite=suite or usual,
         subset=subset,
         seed=seed,
     )
     results: dict[str, ap.Result | Repeats] = {}
+    curves: dict[str, Curve] = {}
     for number, name in enumerate(names):
         kept = folder / str(number) if folder and len(names) > 1 else folder
         others = {source: networks[source] for source in (*sources, *twins[: name != twin])}
         with backward_as(networks[name], stand_ins[name]) as network:
             results[name] = attack(network, sources=others, folder=kept)
-        Console().print(results[name])
+            Console().print(results[name])
+            if radii is not None:
+                curves[name] = ap.curve(
+                    network, test, threat.norm, radii.split(","), seed=seed, subset=subset
+                )
+                Console().print(curves[name])
     once = {name: result for name, result in results.items() if isinstance(result, ap.Result)}
     if len(once) > 1:
         Console().print(side_by_side(once))
     if out is not None:
         figures = {
-            name: {**result.to_dict(), "source": {"model": name, "data": data, "path": path}}
+            name: {
+                **result.to_dict(),
+                **(curves[name].to_dict() if name in curves else {}),
+                "source": {"model": name, "data": data, "path": path},
+            }
             for name, result in results.items()
         }
         write_json(out, figures[names[0]] if len(names) == 1 else figures)

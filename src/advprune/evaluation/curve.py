@@ -1,9 +1,12 @@
 """Accuracy over the attacker's radius."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
+from rich.console import Group
+from rich.table import Table
 from torch import Tensor, nn
 
 from advprune.data import Data
@@ -32,6 +35,18 @@ class Curve:
 
     accuracies: dict[float, float]
     warnings: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The points, (radius, accuracy) each, and the warnings as plain JSON values."""
+        points = [[eps, accuracy] for eps, accuracy in self.accuracies.items()]
+        return {"curve": points, "curve_warnings": [asdict(finding) for finding in self.warnings]}
+
+    def __rich__(self) -> Group:
+        """The table that a terminal shows."""
+        table = Table("eps", "accuracy %", title="all attacks of the suite quick")
+        for eps, accuracy in self.accuracies.items():
+            table.add_row(f"{eps:.4g}", f"{100 * accuracy:.2f}")
+        return Group(table, *(f"{finding.level}  {finding}" for finding in self.warnings))
 
 
 def curve(

@@ -50,8 +50,7 @@ def radii(recipe: Recipe, model: nn.Module, test: Images) -> Figures:
         seed=recipe.seed,
         subset=settings.examples,
     )
-    points = [[eps, accuracy] for eps, accuracy in found.accuracies.items()]
-    return {"curve": points, "curve_warnings": [asdict(warning) for warning in found.warnings]}
+    return found.to_dict()
 
 
 def vulnerabilities(recipe: Recipe, model: nn.Module, test: Images) -> Figures:
