@@ -1,7 +1,16 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 
+from advprune import gates, pruning
+from advprune.data import Splits
 from advprune.gates import GatedModel
+from advprune.threat import ThreatModel
+from advprune.training import Training, phases, train
 from advprune.training.budget import Controller, foreseen_macs, target, update
 from advprune.training.settings import Budget
 
@@ -29,6 +38,13 @@ def test_too_small_a_network_takes_the_pressure_off_faster_than_it_was_built_up(
     assert lowered.integral < -raised.integral
 
 
+def test_pressure_that_was_taken_off_comes_back_as_fast() -> None:
+    state = Controller(integral=-4.0)
+    rises = [update(state, 0.5, BUDGET, 0.5, elapsed=0.01).integral + 4]
+    rises += [update(Controller(), 0.5, BUDGET, 0.5, elapsed=0.01).integral]
+    assert rises[0] == pytest.approx(10 * rises[1])
+
+
 def test_a_dead_network_has_a_cost_too() -> None:
     assert update(Controller(), 0.0, BUDGET, progress=0.5, elapsed=0.01).multiplier < 0.01
 
@@ -42,6 +58,35 @@ def test_a_controlled_cost_comes_near_its_budget_whatever_the_strength_of_the_pr
             state = update(state, cost, BUDGET, progress, elapsed=1 / steps)
             cost *= 1 - min(0.05, 0.01 * strength * state.multiplier)
         assert cost == pytest.approx(0.25, rel=0.1)
+
+
+@pytest.mark.parametrize("beta", [0.001, 0.01])
+def test_gates_come_near_their_budget_by_themselves_and_meet_it(
+    beta: float,
+    make_settings: Callable[..., Training],
+    splits: Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever β is; settling single units at the phase's end is the last few percent."""
+    unsettled = []
+
+    def settle(gated: GatedModel, budget: float, *others: Any, **named: Any) -> None:
+        unsettled.append(gated.structure.macs(gated.keep()) / budget)
+        gates.settle(gated, budget, *others, **named)
+
+    phase = {"on": "gated", "objective": "bayesian_pruning", "epochs": 50, "beta": beta}
+    phase |= {"gate_learning_rate": 0.1, "schedule": "cosine", "budget": {"macs": 0.3}}
+    settings = make_settings(phase, validation_every=50)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 100), nn.ReLU(), nn.Linear(100, 2))
+    monkeypatch.setattr(phases, "settle", settle)
+    trained = train(
+        model, splits, ThreatModel("linf", 0.1), settings, out=tmp_path, slim=pruning.slim
+    )
+    assert isinstance(trained.model, GatedModel)
+    assert 0.8 < unsettled[-1] < 1.2
+    structure = trained.model.structure
+    assert structure.macs(trained.model.keep()) == 0.3 * 100 * 18
 
 
 def test_open_gates_cost_what_the_network_costs(chain: GatedModel) -> None:

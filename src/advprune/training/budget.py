@@ -4,7 +4,8 @@ The weight of the KL is multiplied by ``exp(p e + i ∫ e)``, where ``e = log(co
 proportional-integral controller in the logarithmic domain, so that it does not matter how large
 the KL, the network or the data set is. Dead units seldom come back, so an overshoot cannot be
 mended: below the target the integral is drained faster than it was filled, and the cost is one
-that falls before units die (``foreseen_macs``).
+that falls before units die (``foreseen_macs``). What was drained below zero comes back as fast, or
+a network whose first units died early would not shrink again in time.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from advprune.training.settings import Budget
 
 _PROPORTIONAL = 8.0
 _INTEGRAL = 40.0
-_DRAIN = 10.0
+_FAST = 10.0
 _LIMIT = 8.0
 _NOTHING = 1e-6  # a cost of 0 has no logarithm
 _SAFE = 0.05
@@ -84,7 +85,7 @@ def update(
         The new state.
     """
     error = math.log(max(cost, _NOTHING) / target(budget, progress))
-    gain = _INTEGRAL * (1.0 if error > 0 else _DRAIN)
+    gain = _INTEGRAL * (_FAST if error < 0 or controller.integral < 0 else 1.0)
     integral = _clamp(controller.integral + gain * error * elapsed)
     return Controller(integral, math.exp(_clamp(_PROPORTIONAL * error + integral)))
 
