@@ -38,7 +38,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_every_command_says_in_a_line_what_it_is_for() -> None:
     assert {"run", "evaluate", "report"} <= set(main.commands)
-    told = [command.get_short_help_str() for command in main.commands.values()]
+    told = [command.get_short_help_str(66) for command in main.commands.values()]
     assert all(line.endswith(".") and not line.endswith("...") for line in told)
 
 

@@ -84,7 +84,7 @@ def test_gates_come_near_their_budget_by_themselves_and_meet_it(
         model, splits, ThreatModel("linf", 0.1), settings, out=tmp_path, slim=pruning.slim
     )
     assert isinstance(trained.model, GatedModel)
-    assert 0.8 < unsettled[-1] < 1.2
+    assert 0.8 < unsettled[-1] < 1.3
     structure = trained.model.structure
     assert structure.macs(trained.model.keep()) == 0.3 * 100 * 18
 
