@@ -17,7 +17,8 @@ def recipe(phase: dict[str, Any] | None = None, **changes: Any) -> Recipe:
 
 
 def test_other_keys_of_data_and_model_are_their_arguments() -> None:
-    assert DataSettings.model_validate({"name": "folder", "size": 32}).arguments == {"size": 32}
+    data = DataSettings.model_validate({"name": "folder", "path": "photos", "size": 32})
+    assert data.arguments == {"size": 32}
     model = ModelSettings.model_validate({"name": "small_cnn", "widths": [4, 8, 16]})
     assert model.arguments == {"widths": [4, 8, 16]}
 
