@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from advprune.gates import GatedModel
 from advprune.gates.gated import Board
 from advprune.models.parts import Latent
-from advprune.structure import SelectedLinear, Structure, trace
+from advprune.structure import Layer, SelectedLinear, Structure, trace
 from advprune.structure.input_gate import dimensions
 
 _STRUCTURES: "WeakKeyDictionary[nn.Module, Structure]" = WeakKeyDictionary()
@@ -31,13 +31,15 @@ class Feature:
         raw: h, (batch, units, ...), as it lies on the way to the logits.
         gate: m, (batch or 1, units, 1, ...), 0 for units that go when the network is cut; None
             where h already is gated.
-        units: how many a flattened h holds, each with its positions side by side; None where
-            dimension 1 are the units.
+        units: how many h holds, each with its positions side by side where these lie among them.
+        reader: the layer that h was given to, which says where examples and units lie in it; None
+            where they lie along dimensions 0 and 1.
     """
 
     raw: Tensor
     gate: Tensor | None = None
     units: int | None = None
+    reader: Layer | None = None
 
     @property
     def value(self) -> Tensor:
@@ -47,7 +49,11 @@ class Feature:
 
     def by_unit(self, x: Tensor) -> Tensor:
         """Returns what is shaped like `raw`, with units as dimension 1, (batch, units, ...)."""
-        return x if self.units is None else x.reshape(len(x), self.units, -1)
+        if self.reader is not None:
+            x = self.reader.examples.first(x, self.reader.channels)
+        if self.units is None or x.shape[1] % self.units:
+            return x
+        return x.reshape(len(x), self.units, -1)
 
 
 Features = dict[str, Feature]
@@ -79,6 +85,7 @@ class Place:
         group: whose units it holds.
         gated: whether the group's gate multiplies what the module puts out.
         at_input: how many units a reader's input holds; None for a module's output.
+        reader: the layer whose input it is.
     """
 
     name: str
@@ -86,6 +93,7 @@ class Place:
     group: str
     gated: bool = False
     at_input: int | None = None
+    reader: Layer | None = None
 
 
 def places(model: nn.Module, example_input: Tensor) -> list[Place]:
@@ -104,12 +112,13 @@ def places(model: nn.Module, example_input: Tensor) -> list[Place]:
     for name, group in structure.groups.items():
         units = torch.arange(group.units) + group.start
         readers = [
-            layer.module
+            layer
             for layer in structure.layers.values()
             if bool(torch.isin(layer.inputs[0], units).any())
         ]
         if readers:  # a gate on a layer's own inputs acts where its channels' gate does
-            found.append(Place(name, readers[0], name, at_input=group.units))
+            first = readers[0]
+            found.append(Place(name, first.module, name, at_input=group.units, reader=first))
     return found
 
 
@@ -147,8 +156,8 @@ def _before(
     read = None
     if isinstance(module, SelectedLinear):  # what it leaves out went with its gate
         read = x.new_zeros(1, x.shape[1]).index_fill(1, module.index, 1.0)
-    flat = place.at_input if x.dim() == 2 else None
-    features[place.name] = Feature(x, read, flat)
+    flat = place.at_input if place.reader and place.reader.channels == -1 else None
+    features[place.name] = Feature(x, read, flat, place.reader)
     return (x, *inputs[1:])
 
 

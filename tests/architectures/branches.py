@@ -117,7 +117,7 @@ class TiedWeights(nn.Module):
         return logits
 
 
-@architecture(floor=0.63)
+@architecture(floor=0.93)
 class FunctionalWeights(nn.Module):
     """Reads its layers' weights by functions, so that the layers are never called."""
 
@@ -210,7 +210,7 @@ class RowsThroughConv1d(nn.Module):
         return logits
 
 
-@architecture(floor=0.47)
+@architecture(floor=0.91)
 class ComputedWeight(nn.Module):
     """A weight that is computed at every forward pass."""
 

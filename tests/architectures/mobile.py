@@ -130,7 +130,7 @@ class ShuffleUnit(nn.Module):
         return x.view(batch, channels, height, width)
 
 
-@architecture(floor=0.66)
+@architecture(floor=0.74)
 def shufflenet() -> nn.Module:
     units = ShuffleUnit(4), ShuffleUnit(4)
     return nn.Sequential(
@@ -138,7 +138,7 @@ def shufflenet() -> nn.Module:
     )
 
 
-@architecture(refused="cannot be cut")
+@architecture(floor=0.63)
 def channel_shuffle_module() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 8, 3),

@@ -68,10 +68,17 @@ def test_a_layer_that_stays_says_why() -> None:
     assert "f1" in shown
 
 
-def test_a_network_that_cannot_be_gated_says_where() -> None:
-    found = check(Fourier(), IMAGES)
+def test_what_meets_an_operator_without_a_rule_stays_and_says_where() -> None:
+    first, *others = check(Fourier(), IMAGES).layers
+    assert first.group is None
+    assert "_fft" in first.blocked
+    assert all(layer.group for layer in others[:-1])
+
+
+def test_a_network_of_which_nothing_can_go_says_why() -> None:
+    found = check(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), IMAGES)
     assert found.refused is not None
-    assert "fft" in found.refused
+    assert "no group of channels" in found.refused
     assert (found.layers, found.macs_to_go) == ((), 0)
     assert "Nothing can be pruned" in _shown(found)
     assert f"{found.macs:,}" in _shown(found)

@@ -1,4 +1,5 @@
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -153,13 +154,44 @@ class Halves(nn.Module):
         return logits
 
 
-def test_a_batch_that_is_merged_in_another_order_is_refused() -> None:
-    model = Halves()
-    with torch.no_grad():  # no unit may be dead by chance
-        for parameter in model.parameters():
-            parameter.copy_(torch.linspace(0.1, 0.9, parameter.numel()).view_as(parameter))
-    with pytest.raises(ValueError, match="Halves mixes the examples of a batch"):
-        gate(model, IMAGES)
+class Reversed(Halves):
+    """The second layer is given the examples last to first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = functional.relu(self.second(functional.relu(self.first(x)).flip(0))).flip(0)
+        logits: Tensor = self.head(both.mean(dim=(2, 3)))
+        return logits
+
+
+@pytest.fixture
+def lively_halves() -> Callable[[type[nn.Module]], nn.Module]:
+    def made(kind: type[nn.Module]) -> nn.Module:
+        model = kind()
+        with torch.no_grad():  # no unit may be dead by chance
+            for parameter in model.parameters():
+                parameter.copy_(torch.linspace(0.1, 0.9, parameter.numel()).view_as(parameter))
+        return model
+
+    return made
+
+
+def test_each_example_meets_its_own_gates_where_the_batch_is_merged(
+    lively_halves: Callable[[type[nn.Module]], nn.Module],
+) -> None:
+    gated = gate(lively_halves(Halves), IMAGES, "fixed").eval()
+    values = torch.rand(2, gated.structure.units)
+    with gated.board.holding(values):
+        together = gated.model(IMAGES)
+    for image, one, found in zip(IMAGES, values, together, strict=True):
+        with gated.board.holding(one[None]):
+            torch.testing.assert_close(gated.model(image[None])[0], found)
+
+
+def test_a_batch_in_another_order_is_refused(
+    lively_halves: Callable[[type[nn.Module]], nn.Module],
+) -> None:
+    with pytest.raises(ValueError, match="Reversed mixes the examples of a batch"):
+        gate(lively_halves(Reversed), IMAGES)
 
 
 def test_a_network_whose_inputs_were_chosen_one_by_one_is_gated_again() -> None:
@@ -171,3 +203,29 @@ def test_a_network_whose_inputs_were_chosen_one_by_one_is_gated_again() -> None:
     assert list(again.gates) == ["conv1", "f1"]
     assert again.structure.blocked["conv2"] == "f1 chooses among its inputs itself"
     torch.testing.assert_close(again(x), small(x))
+
+
+class HalfFixed(Small):
+    """Picks channels by numbers, which no cut rewrites; behind them is a hidden layer."""
+
+    order: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(4, 5)
+        self.fc = nn.Linear(5, 3)
+        self.register_buffer("order", torch.tensor([3, 1, 0, 2]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.conv(x)).mean((2, 3))[:, self.order]
+        logits: Tensor = self.fc(functional.relu(self.hidden(x)))
+        return logits
+
+
+def test_only_the_groups_that_cannot_be_cut_stay_and_say_why() -> None:
+    gated = gate(HalfFixed().eval(), IMAGES, "fixed").eval()
+    assert isinstance(gated.model, HalfFixed)
+    assert list(gated.gates) == ["hidden"]
+    assert "without some of it is not the same" in gated.structure.blocked["conv"]
+    gated.gates["hidden"].close(torch.arange(5) % 2 == 0)
+    torch.testing.assert_close(slim(gated, IMAGES)(IMAGES), gated(IMAGES))

@@ -33,3 +33,8 @@ def test_what_is_tied_already_decides() -> None:
 
 def test_what_stays_in_a_slice_keeps_all_of_it() -> None:
     assert closed(torch.tensor([[1, 2], [3, 0], [4, 5]])) == [[1, 1], [0, 0], [4, 4]]
+
+
+def test_of_two_dimensions_that_leave_as_many_the_inner_one_is_taken() -> None:
+    """A shuffle by groups keeps their number, which classes have as a constant."""
+    assert closed(torch.tensor([[1, 2], [3, 4]])) == [[1, 2], [1, 2]]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from advprune.gates.base import Gate
 from advprune.gates.passing import given_units, passed
-from advprune.structure import Structure, living
+from advprune.structure import Structure, UnsupportedModelError, living
 from advprune.structure.input_gate import beside
 
 
@@ -48,19 +48,28 @@ class Board:
             self.values = None
 
     def factor(self, name: str, x: Tensor) -> Tensor:
-        """Returns the gates of what a layer is given, (rows of x or 1, channels).
+        """Returns the gates of what a layer is given, in a shape that multiplies it.
 
         Args:
             name: of the layer.
-            x: what it is given; windows or crops of one example lie side by side along its first
-                dimension.
+            x: what it is given.
+
+        Raises:
+            UnsupportedModelError: a gate depends on examples that lie along another dimension than
+                the first.
         """
         assert self.values is not None
-        values, layer = self.values, self.structure.layers[name]
-        if 1 < len(values) < len(x):
-            values = values.repeat_interleave(len(x) // len(values), dim=0)
+        layer = self.structure.layers[name]
         chance = passed(self.of_group, self.structure, name, x, self.sampling, self.copies)
-        return layer.gates(values if chance is None else values * chance)
+        if chance is None:
+            return layer.beside(self.values, x)
+        if layer.examples.dim:
+            raise UnsupportedModelError(
+                f"{name} is given examples along dimension {layer.examples.dim}; gates that depend"
+                " on them find them along the first alone"
+            )
+        factor = layer.gates(layer.examples.spread(self.values) * chance)
+        return factor.view(beside(x, layer.channels))
 
 
 class ApplyGates:
@@ -78,9 +87,7 @@ class ApplyGates:
         if self.board.values is None:
             return None
         x: Tensor = inputs[0]
-        dimension = self.board.structure.layers[self.layer].channels
-        factor = self.board.factor(self.layer, x).view(beside(x, dimension))
-        return (x * factor.to(x.dtype), *inputs[1:])
+        return (x * self.board.factor(self.layer, x).to(x.dtype), *inputs[1:])
 
 
 class GatedModel(nn.Module):

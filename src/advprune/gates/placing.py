@@ -1,7 +1,7 @@
 """Placing gates on a model."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,13 @@ from advprune.gates.log_normal import LogNormal
 from advprune.gates.variational_dropout import VariationalDropout
 from advprune.models.modes import evaluating
 from advprune.structure import (
+    Structure,
     UnsupportedModelError,
-    UnsupportedOperatorError,
+    least,
     living,
 )
 from advprune.structure.graph import Graph, export
-from advprune.structure.network import network_of
+from advprune.structure.network import difference_in_training, network_of, twin_of
 from advprune.structure.parity import mismatch
 from advprune.structure.trace import check_images, structure_of
 
@@ -69,6 +70,11 @@ def gate(
     Multiplying what the readers of a group read is linear in their weights, so the expected gates
     fold in exactly, and a channel whose gate is 0 can be cut.
 
+    A class that has widths fixed in its forward, or that hides layers from gates (attention that
+    reads its projections without calling them), is gated as a network of its graph, under the same
+    names, where more can go so and it trains alike. Where only some groups can be cut, the others
+    stay, and `structure.blocked` says why.
+
     Args:
         model: a network whose graph `torch.export` takes; it is left as it is.
         example_input: (batch, channels, height, width), any batch size.
@@ -78,7 +84,7 @@ def gate(
 
     Raises:
         ValueError: an unknown family, option or layer, or a model that has gates already.
-        UnsupportedModelError: the model's graph cannot be analysed; the operator is named.
+        UnsupportedModelError: the model's graph cannot be analysed, or nothing of it can be cut.
     """
     if isinstance(model, GatedModel):
         raise ValueError(
@@ -87,52 +93,123 @@ def gate(
     make = maker(family, options)
     check_images(example_input)
     graph = export(model, example_input)
+    place = partial(_placed, graph, example_input, tuple(per_position), make)
     try:
-        return _placed(copy.deepcopy(model), graph, example_input, per_position, make)
-    except UnsupportedOperatorError:
-        raise
+        own = place(copy.deepcopy(model))
     except UnsupportedModelError as refusal:
-        try:
-            network = network_of(graph, model, example_input)
-            return _placed(network, graph, example_input, per_position, make)
-        except ValueError:
-            raise refusal from None
+        return _placed_otherwise(model, graph, example_input, place, refusal)
+    return _placed_openly(own, model, graph, example_input, place)
 
 
-def _placed(
+Place = Callable[..., GatedModel]
+"""Gates on a network; `whole` says of groups by name why they are to stay."""
+
+
+def _placed_openly(
+    own: GatedModel, model: nn.Module, graph: Graph, example_input: Tensor, place: Place
+) -> GatedModel:
+    """Returns the graph with gates where the class hides layers from them and more can go."""
+    if not own.structure.hidden:
+        return own
+    try:
+        network = twin_of(graph, model, example_input)
+        if difference_in_training(model, network, example_input) is not None:
+            return own
+        return min(own, place(network), key=_least_macs)
+    except ValueError:
+        return own
+
+
+def _placed_otherwise(
     model: nn.Module,
     graph: Graph,
     example_input: Tensor,
-    per_position: Iterable[str],
+    place: Place,
+    refusal: UnsupportedModelError,
+) -> GatedModel:
+    """Returns the graph with gates in place of a refused class, or one of them gated in part."""
+    candidates = [model]
+    try:
+        candidates.append(network_of(graph, model, example_input))
+        return place(copy.deepcopy(candidates[1]))
+    except ValueError as error:
+        same = str(error) == str(refusal)
+        why = str(refusal) if same else f"{refusal}; nor its graph: {error}"
+    parts = [_placed_in_part(network, graph, example_input, place) for network in candidates]
+    found = [part for part in parts if part is not None]
+    if not found:
+        raise UnsupportedModelError(why)
+    return min(found, key=_least_macs)
+
+
+def _placed_in_part(
+    model: nn.Module, graph: Graph, example_input: Tensor, place: Place
+) -> GatedModel | None:
+    """Returns a copy with gates on those groups that can be cut together, taken one by one."""
+    try:
+        trial = _with_gates(copy.deepcopy(model), structure_of(graph, model), Fixed)
+        good: list[str] = []
+        whole = {}
+        for name in trial.structure.groups:
+            found = _wrong_cut(trial, example_input, [*good, name])
+            if found is None:
+                good.append(name)
+            else:
+                whole[name] = f"the network without some of it is not the same: {found}"
+        return place(copy.deepcopy(model), whole) if good else None
+    except UnsupportedModelError:
+        return None
+
+
+def _least_macs(gated: GatedModel) -> int:
+    return gated.structure.macs(least(gated.structure))
+
+
+def _placed(
+    graph: Graph,
+    example_input: Tensor,
+    per_position: tuple[str, ...],
     make: Callable[[int], Gate],
+    model: nn.Module,
+    whole: Mapping[str, str] | None = None,
 ) -> GatedModel:
     """Returns the model with gates on it, tried in several cuts."""
-    structure = structure_of(graph, model).with_input_gates(tuple(per_position))
+    structure = structure_of(graph, model, whole).with_input_gates(per_position)
+    gated = _with_gates(model, structure, make)
+    found = _wrong_cut(gated, example_input, structure.groups)
+    if found is not None:
+        raise UnsupportedModelError(f"{type(model).__name__} cannot be cut: {found}")
+    _check_examples(gated, example_input)
+    return gated
+
+
+def _with_gates(model: nn.Module, structure: Structure, make: Callable[[int], Gate]) -> GatedModel:
     like = next(model.parameters())
     gates = {
         name: make(group.units).to(like.device, like.dtype)
         for name, group in structure.groups.items()
     }
-    gated = GatedModel(model, structure, gates)
-    _check_cut(gated, example_input)
-    _check_examples(gated, example_input)
-    return gated
+    return GatedModel(model, structure, gates)
 
 
-def _check_cut(gated: GatedModel, example_input: Tensor) -> None:
-    """Raises where the network computes something else once it is cut, in one of several ways.
+def _wrong_cut(gated: GatedModel, example_input: Tensor, groups: Collection[str]) -> str | None:
+    """Returns how the network differs once groups are cut, in one of several ways; None if not.
 
     Half open: with the last unit of each group cut, with a random half of all units, with as many
     as can go. A class that has a width fixed in its forward fails at one of them.
     """
     structure = gated.structure
-    last = torch.ones(structure.units, dtype=torch.bool)
-    last[[group.span.stop - 1 for group in structure.groups.values()]] = False
+    spans = [group.span for name, group in structure.groups.items() if name in groups]
+    last, others = torch.ones(2, structure.units, dtype=torch.bool)
+    last[[span.stop - 1 for span in spans]] = False
+    for span in spans:
+        others[span] = False
     random = torch.rand(structure.units, generator=torch.Generator().manual_seed(0))
-    for active in (last, random < 0.5, torch.zeros_like(last)):
+    for active in (last, (random < 0.5) | others, others):
         found = _difference(gated, example_input[:2], living(structure, active, random))
         if found is not None:
-            raise UnsupportedModelError(f"{type(gated.model).__name__} cannot be cut: {found}")
+            return found
+    return None
 
 
 @torch.no_grad()

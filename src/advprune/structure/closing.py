@@ -32,7 +32,7 @@ def _closed(flow: Flow, node: Node, labels: Tensor) -> bool:
     dims = varying(present)
     if len(dims) < 2:
         return False
-    best = max(dims, key=lambda dim: _left(present, dim))
+    best = max(reversed(dims), key=lambda dim: _left(present, dim))
     flow.merge(node, present, [dim for dim in dims if dim != best])
     return True
 

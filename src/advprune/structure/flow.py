@@ -18,32 +18,10 @@ from advprune.structure.graph import (
 )
 from advprune.structure.labels import FIXED, Units, broadcast, compact, varying
 from advprune.structure.network import GraphNetwork
+from advprune.structure.parts import Reading
 
 Labels = Tensor | list[Tensor]
 """Labels of a node's value, or of its values where the operator gives several."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A layer met on the way: the units of its weight, and where its gate sits.
-
-    Attributes:
-        reads: dimension of the weight that reads.
-        inputs: (inputs,) units along that dimension.
-        outputs: (outputs,) units that each input feeds.
-        arriving: (channels,) units of the layer's input.
-        channels: dimension of the layer's input along which they lie.
-        pair_macs: multiply-accumulates of one input feeding one output, for one example.
-        parameter: qualified name of the weight, '' for a computed one.
-    """
-
-    reads: int
-    inputs: Tensor
-    outputs: Tensor
-    arriving: Tensor
-    channels: int
-    pair_macs: int
-    parameter: str = ""
 
 
 @dataclass
@@ -60,6 +38,7 @@ class Flow:
         counts: by qualified name of a module's attribute, the units that it counts.
         grids: labels of what lies inside an operator and must stay a box, beside all values.
         choosing: by reason, the units that arrive at a layer which reads some of them only.
+        hidden: layers that no gate can sit on, since the class does not call them as they are.
     """
 
     graph: Graph
@@ -71,6 +50,7 @@ class Flow:
     counts: dict[str, Tensor] = field(default_factory=dict)
     grids: list[tuple[Node, Tensor]] = field(default_factory=list)
     choosing: dict[str, Tensor] = field(default_factory=dict)
+    hidden: list[str] = field(default_factory=list)
 
     def of(self, source: Any) -> Tensor:
         """Returns the labels of a node's value; a parameter or constant gets units of its own."""
@@ -91,14 +71,17 @@ class Flow:
         """Ties what meets elementwise, broadcast; returns the labels of the result.
 
         A value that always stays, or one unit alone, meets others freely where it is one element
-        wide; one unit that reaches several others stays.
+        wide; where it is wider, they are tied along it. One unit that reaches several others stays.
         """
         rank = len(shape_of(node))
         met = [self._aligned(source, rank) for source in sources if is_tensor(source)]
         live = {dim for labels, _ in met for dim in varying(labels)}
-        wide = []
+        wide, along = [], set()
         for labels, sizes in met:
-            if any(sizes[dim] > 1 for dim in live) or (not live and max(sizes, default=1) > 1):
+            reached = {dim for dim in live if sizes[dim] > 1}
+            if reached and reached != live and bool((labels == FIXED).all()):
+                along |= reached
+            elif reached or (not live and max(sizes, default=1) > 1):
                 wide.append(labels)
             elif live:
                 self.units.freeze(labels, f"{said(node)} spreads its outputs over other channels")
@@ -106,7 +89,7 @@ class Flow:
         for labels in wide[1:]:
             self.units.tie(result, labels, joins(node))
             result = broadcast(result, labels)
-        return compact(result)
+        return compact(self.merge(node, result, sorted(along)))
 
     def merge(self, node: Node, labels: Tensor, dims: Sequence[int]) -> Tensor:
         """Ties what an operator mixes along dimensions; returns labels of size 1 there."""

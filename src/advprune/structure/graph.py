@@ -4,6 +4,7 @@ import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ BATCH = 2
 An example of one would be specialised away, so every example is widened to two.
 """
 
+_VIEWS = {f"aten.{name}.default" for name in ("view", "reshape", "_unsafe_view")}
 _DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 
 
@@ -63,6 +65,7 @@ def export(model: nn.Module, example_input: Tensor) -> Graph:
             table = torch.export.default_decompositions()
             del table[torch.ops.aten.linear.default]
             program = program.run_decompositions(table)
+            _infer_batch(program.graph)
         except Exception as error:
             raise UnsupportedModelError(
                 f"torch.export cannot take {type(model).__name__} on an input of shape "
@@ -92,6 +95,35 @@ def open_shape_of(node: Node) -> list[int | None]:
     sizes = (value[0] if isinstance(value, (tuple, list)) else value).shape
     fixed = [isinstance(size, int) or size.node.expr.is_number for size in sizes]
     return [n if known else None for n, known in zip(shape_of(node), fixed, strict=True)]
+
+
+def _infer_batch(graph: torch.fx.Graph) -> None:
+    """Lets views infer the size that the batch decides, and name all others.
+
+    It may be a product with a width, such as batch times heads, which changes when units are cut.
+    """
+    for node in graph.nodes:
+        if str(node.target) in _VIEWS:
+            sizes = open_shape_of(node)
+            if sizes.count(None) == 1:
+                node.args = (node.args[0], [-1 if size is None else size for size in sizes])
+        elif str(node.target) == "aten.expand.default":
+            node.args = (node.args[0], _kept_where_equal(node), *node.args[2:])
+    graph.eliminate_dead_code()
+
+
+def _kept_where_equal(node: Node) -> list[Any]:
+    """Returns the sizes of an expand, -1 where the value is as large already."""
+    source: Any = node.args[0]
+    given: Any = node.args[1]
+    new, old = node.meta["val"].shape, source.meta["val"].shape
+    offset = len(given) - len(old)
+    return [
+        -1
+        if isinstance(size, Node) and dim >= offset and str(new[dim]) == str(old[dim - offset])
+        else size
+        for dim, size in enumerate(given)
+    ]
 
 
 def holds_tensor(node: Node) -> bool:

@@ -136,18 +136,24 @@ def graph_network(model: nn.Module, example_input: Tensor) -> GraphNetwork:
 
 def network_of(graph: Graph, model: nn.Module, example_input: Tensor) -> GraphNetwork:
     """Returns `graph_network` of a model whose graph is at hand."""
+    network = twin_of(graph, model, example_input)
+    found = difference_in_training(model, network, example_input)
+    if found is not None:
+        warnings.warn(
+            f"in train mode the graph of {type(model).__name__} is not the model: {found}",
+            stacklevel=2,
+        )
+    return network
+
+
+def twin_of(graph: Graph, model: nn.Module, example_input: Tensor) -> GraphNetwork:
+    """Returns `network_of` without a word on train mode."""
     tensors = {name: value.detach().clone() for name, value in held_tensors(graph, model).items()}
     network = GraphNetwork(program_of(graph, model), tensors)
     with evaluating(model), evaluating(network), torch.no_grad():
         found = mismatch(network, example_input, model(example_input))
     if found is not None:
         raise ValueError(f"the graph of {type(model).__name__} computes something else: {found}")
-    found = _difference_in_training(model, network, example_input)
-    if found is not None:
-        warnings.warn(
-            f"in train mode the graph of {type(model).__name__} is not the model: {found}",
-            stacklevel=2,
-        )
     _take_modes(network, model)
     return network
 
@@ -159,10 +165,10 @@ def _take_modes(network: nn.Module, model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _difference_in_training(
+def difference_in_training(
     model: nn.Module, network: nn.Module, example_input: Tensor
 ) -> str | None:
-    """Returns how one training pass with equal random numbers differs."""
+    """Returns how one training pass with equal random numbers differs, None where it does not."""
     shape = (_TRAINED, *example_input.shape[1:])
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(example_input)
     original, twin = copy.deepcopy(model).train(), copy.deepcopy(network).train()

@@ -24,20 +24,19 @@ ceil.default clamp.default clamp.Tensor clone.default col2im.default constant_pa
 convolution.default cos.default cosh.default cumsum.default diagonal.default div.Scalar
 div.Scalar_mode div.Tensor div.Tensor_mode dropout.default elu.default embedding.default eq.Scalar
 eq.Tensor erf.default exp.default expand.default expm1.default feature_alpha_dropout.default
-feature_dropout.default fill.Scalar flip.default floor.default fmod.Scalar fmod.Tensor
-full.default full_like.default gather.default ge.Scalar ge.Tensor gelu.default
-grid_sampler_2d.default gt.Scalar gt.Tensor hardtanh.default im2col.default index.Tensor
-index_select.default isinf.default isnan.default le.Scalar le.Tensor leaky_relu.default
-linear.default log.default log10.default log1p.default log2.default logical_and.default
-logical_not.default logical_or.default logical_xor.default lt.Scalar lt.Tensor max.dim
-max_pool2d_with_indices.default max_pool3d_with_indices.default maximum.default mean.default
-mean.dim min.dim minimum.default mm.default mul.Scalar mul.Tensor native_group_norm.default
-native_layer_norm.default ne.Scalar ne.Tensor neg.default permute.default pow.Scalar
-pow.Tensor_Scalar pow.Tensor_Tensor prod.default prod.dim_int reciprocal.default
-reflection_pad1d.default reflection_pad2d.default reflection_pad3d.default relu.default
-remainder.Scalar remainder.Tensor repeat.default replication_pad2d.default
-replication_pad3d.default reshape.default roll.default round.default rsqrt.default
-scalar_tensor.default scaled_dot_product_attention.default scatter.src scatter.value
+feature_dropout.default fill.Scalar flip.default floor.default fmod.Scalar fmod.Tensor full.default
+full_like.default gather.default ge.Scalar ge.Tensor gelu.default grid_sampler_2d.default gt.Scalar
+gt.Tensor hardtanh.default im2col.default index.Tensor index_select.default isinf.default
+isnan.default le.Scalar le.Tensor leaky_relu.default linalg_vector_norm.default linear.default
+log.default log10.default log1p.default log2.default logical_and.default logical_not.default
+logical_or.default logical_xor.default lt.Scalar lt.Tensor max.dim max_pool2d_with_indices.default
+max_pool3d_with_indices.default maximum.default mean.default mean.dim min.dim minimum.default
+mm.default mul.Scalar mul.Tensor native_group_norm.default native_layer_norm.default ne.Scalar
+ne.Tensor neg.default permute.default pow.Scalar pow.Tensor_Scalar pow.Tensor_Tensor prod.default
+prod.dim_int reciprocal.default reflection_pad1d.default reflection_pad2d.default
+reflection_pad3d.default relu.default remainder.Scalar remainder.Tensor repeat.default
+replication_pad2d.default replication_pad3d.default reshape.default roll.default round.default
+rsqrt.default scalar_tensor.default scaled_dot_product_attention.default scatter.src scatter.value
 scatter_add.default select.int select_scatter.default sigmoid.default sign.default silu.default
 sin.default sinh.default slice.Tensor slice_scatter.default sort.default split_with_sizes.default
 sqrt.default squeeze.dim squeeze.dims stack.default sub.Scalar sub.Tensor sum.dim_IntList

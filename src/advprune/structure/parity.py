@@ -18,7 +18,7 @@ def mismatch(network: nn.Module, x: Tensor, expected: Tensor) -> str | None:
     """
     try:
         found = network(x)
-    except RuntimeError as error:
+    except (RuntimeError, IndexError, ValueError, TypeError) as error:
         return f"it does not run once it is cut, so a width is fixed in its forward ({error})"
     if found.shape != expected.shape:
         return f"its output has shape {tuple(found.shape)}, not {tuple(expected.shape)}"

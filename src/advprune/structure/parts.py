@@ -52,6 +52,58 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """Where the examples of a batch lie in a value.
+
+    Attributes:
+        dim: the dimension along which they do.
+        outer: how often the whole batch comes again there, as where tokens go before examples.
+        inner: how many places of one example lie side by side there, as windows of an image do.
+    """
+
+    dim: int = 0
+    outer: int = 1
+    inner: int = 1
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """Returns a row for each place along the dimension, from (examples or 1, columns)."""
+        if len(rows) == 1:
+            return rows
+        return rows.repeat_interleave(self.inner, dim=0).repeat(self.outer, 1)
+
+    def first(self, value: Tensor, channels: int) -> Tensor:
+        """Returns (examples, channels, places) of a value, given the dimension of its channels."""
+        rows = value.movedim((self.dim, channels % value.dim()), (0, -1))
+        parts = rows.reshape(self.outer, -1, self.inner, *rows.shape[1:]).transpose(0, 1)
+        return parts.flatten(1, -2).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A layer met on the way: the units of its weight, and where its gate sits.
+
+    Attributes:
+        reads: dimension of the weight that reads.
+        inputs: (inputs,) units along that dimension.
+        outputs: (outputs,) units that each input feeds.
+        arriving: (channels,) units of the layer's input.
+        channels: dimension of the layer's input along which they lie.
+        pair_macs: multiply-accumulates of one input feeding one output, for one example.
+        parameter: qualified name of the weight, '' for a computed one.
+        examples: where the examples lie in the layer's input.
+    """
+
+    reads: int
+    inputs: Tensor
+    outputs: Tensor
+    arriving: Tensor
+    channels: int
+    pair_macs: int
+    parameter: str = ""
+    examples: Examples = Examples()
+
+
+@dataclass(frozen=True)
 class Layer:
     """A layer that reads units along one dimension of its weight and makes units along another.
 
@@ -67,6 +119,7 @@ class Layer:
         arriving: the unit of each channel of what the layer is given, where a convolution's groups
             share columns of the weight; None where these are the inputs themselves.
         channels: dimension of what the layer is given along which they lie.
+        examples: where the examples lie in it.
     """
 
     module: str
@@ -77,6 +130,7 @@ class Layer:
     reads: int = 1
     arriving: Tensor | None = None
     channels: int = 1
+    examples: Examples = Examples()
 
     def factor(self, values: Tensor) -> Tensor:
         """Returns what multiplies each input: the product of its units' values, (..., inputs).
@@ -96,6 +150,19 @@ class Layer:
             values: (..., units + 1).
         """
         return self.factor(values) if self.arriving is None else self._given.of(values)
+
+    def beside(self, values: Tensor, x: Tensor) -> Tensor:
+        """Returns `gates` of each example in a shape that multiplies what the layer is given.
+
+        Args:
+            values: (examples or 1, units + 1).
+            x: what the layer is given.
+        """
+        factor = self.examples.spread(self.gates(values))
+        rows, columns = self.examples.dim, self.channels % x.dim()
+        shape = [1] * x.dim()
+        shape[rows], shape[columns] = factor.shape
+        return (factor if rows < columns else factor.t()).reshape(shape)
 
     @cached_property
     def _columns(self) -> tuple["Columns", ...]:

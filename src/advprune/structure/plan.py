@@ -37,6 +37,8 @@ class Structure:
         sizes: for each step of the graph that has widths among its arguments, the units that each
             counts, by position; a network that runs the graph follows them.
         blocked: why a layer's outputs all stay, by the layer's name; the others can be pruned.
+        hidden: layers on which no gate can sit: the class reads their weights without calling them,
+            or chooses among their inputs itself.
     """
 
     groups: Mapping[str, Group]
@@ -46,6 +48,7 @@ class Structure:
     spans: tuple[Tensor, ...] = ()
     sizes: Mapping[str, Mapping[Place, Tensor]] = field(default_factory=dict)
     blocked: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
 
     @property
     def units(self) -> int:

@@ -8,7 +8,7 @@ from torch.fx import Node
 
 from advprune.structure.flow import Flow, value_of
 from advprune.structure.graph import shape_of
-from advprune.structure.labels import compact
+from advprune.structure.labels import FIXED, compact
 from advprune.structure.plan import Place
 
 Found = Iterator[tuple[Place, Tensor]]
@@ -25,8 +25,10 @@ def sizes(flow: Flow) -> dict[str, dict[Place, Tensor]]:
 
 
 def _line(flow: Flow, labels: Tensor, dim: int, size: int) -> Tensor:
-    """Returns (size,) the units along one dimension of a value."""
+    """Returns (size,) the units along one dimension of a value; those across it count nothing."""
     present = compact(flow.units.roots(labels))
+    if present.shape[dim] == 1:
+        return torch.full((size,), FIXED)
     line = present.movedim(dim, 0).flatten(1)[:, 0]
     return line.expand(size)
 

@@ -1,6 +1,6 @@
 """From a model to its structure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,8 @@ def trace(model: nn.Module, example_input: Tensor) -> Structure:
         example_input: (batch, channels, height, width), any batch size.
 
     Raises:
-        UnsupportedModelError: the model cannot be exported, or has no unit that could go.
-        UnsupportedOperatorError: an operator without a rule, by name and place.
+        UnsupportedModelError: the model cannot be exported, or has no unit that could go; it says
+            why of each layer, of an operator without a rule by name and place.
     """
     check_images(example_input)
     flow = walk(export(model, example_input), model)
@@ -43,7 +43,9 @@ def check_images(example_input: Tensor) -> None:
         )
 
 
-def structure_of(graph: Graph, model: nn.Module) -> Structure:
+def structure_of(
+    graph: Graph, model: nn.Module, whole: Mapping[str, str] | None = None
+) -> Structure:
     """Returns the structure of a graph whose layers are to be gated at their inputs.
 
     What a layer chooses from stays whole: a gate would meet all that arrives, not what is read.
@@ -52,6 +54,7 @@ def structure_of(graph: Graph, model: nn.Module) -> Structure:
         graph: the graph.
         model: the network whose modules run when the graph's do: its own model, or a network made
             from the graph.
+        whole: by name of a group, why all of it is to stay.
 
     Raises:
         UnsupportedModelError: as `trace`.
@@ -60,6 +63,10 @@ def structure_of(graph: Graph, model: nn.Module) -> Structure:
     for reason, ids in flow.choosing.items():
         flow.units.freeze(ids, reason)
     close(flow)
+    for name, reason in (whole or {}).items():
+        if (members := flow.units.groups().get(name)) is not None:
+            flow.units.freeze(members, reason)
+            close(flow)
     return _numbered(flow)
 
 
@@ -80,6 +87,7 @@ def _numbered(flow: Flow) -> Structure:
             reading.reads,
             None if reading.arriving is reading.inputs else numbers(reading.arriving),
             reading.channels,
+            reading.examples,
         )
         for name, reading in flow.readings.items()
     }
@@ -104,6 +112,7 @@ def _numbered(flow: Flow) -> Structure:
             for name, places in sizes(flow).items()
         },
         blocked=blocked,
+        hidden=tuple(dict.fromkeys(flow.hidden)),
     )
 
 

@@ -14,12 +14,11 @@ MAKERS = {f"aten.{name}.default" for name in ("convolution", "linear", "addmm", 
 def walk(graph: Graph, model: nn.Module) -> Flow:
     """Lets units flow over the graph and ties the image's and the output's to what stays.
 
+    What meets an operator without a rule stays, too, and says which one it is.
+
     Args:
         graph: the graph.
         model: the network whose modules run when the graph's do.
-
-    Raises:
-        UnsupportedOperatorError: an operator that meets units and has no rule.
     """
     flow = Flow(graph, model)
     for node in graph.nodes:
@@ -46,21 +45,20 @@ def _has_value(node: Node) -> bool:
 
 def _apply(flow: Flow, node: Node) -> Labels:
     met = [source for source in node.all_input_nodes if source in flow.labels]
-    if str(node.target) not in MAKERS and all(_stays(flow, source) for source in met):
-        for source in set(filter(is_tensor, node.all_input_nodes)) - set(met):
-            _keep(flow, source)  # it must be as large as what it meets
+    others = set(filter(is_tensor, node.all_input_nodes)) - set(met)
+    own = all(source.op == "placeholder" for source in others)
+    if own and str(node.target) not in MAKERS and all(_stays(flow, source) for source in met):
+        flow.labels |= {source: fixed(source) for source in others}  # as large as what it meets
         return fixed(node)
     known = RULES.get(str(node.target))
-    if known is None:
-        raise refusal(node, "no rule says how channels flow through it")
-    return known(flow, node)
+    return _left_whole(flow, node) if known is None else known(flow, node)
 
 
-def _keep(flow: Flow, source: Node) -> None:
-    if source.op == "placeholder":
-        flow.labels[source] = fixed(source)
-    else:
-        flow.freeze(source, source, reason="joins its outputs to what stays")
+def _left_whole(flow: Flow, node: Node) -> Labels:
+    reason = str(refusal(node, "no rule says how channels flow through it"))
+    for source in filter(is_tensor, node.all_input_nodes):
+        flow.units.freeze(flow.of(source), reason)
+    return fixed(node)
 
 
 def _stays(flow: Flow, source: Node) -> bool:

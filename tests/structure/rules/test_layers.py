@@ -82,19 +82,29 @@ def test_a_linear_layer_across_channels_leaves_them_whole(bench: Any) -> None:
     assert bench.now(turned) == [[[0], [0], [0]]]
 
 
-@pytest.mark.parametrize("computed", [True, False])
-def test_a_weight_that_gates_cannot_reach_leaves_its_inputs_whole(
-    bench: Any, computed: bool
-) -> None:
-    """Computed, or read without calling the layer that holds it."""
-    bench.flow.model = nn.Module() if computed else nn.Sequential(nn.Linear(3, 2))
+def test_a_weight_read_without_its_layer_leaves_its_inputs_whole(bench: Any) -> None:
+    bench.flow.model = nn.Sequential(nn.Linear(3, 2))
     x = bench.value((2, 3), dim1=[1, 2, 3])
-    weight = bench.constant(torch.zeros(2, 3)) if computed else bench.parameter("0.weight", 2, 3)
-    found = bench.run(LINEAR, x, weight)
+    assert bench.run(LINEAR, x, bench.parameter("0.weight", 2, 3)) == [[13, 14]]
     assert bench.now(x) == [[0, 0, 0]]
-    assert found == ([[0, 0]] if computed else [[13, 14]])
-    expected = "its weight is computed" if computed else "0 is read without calling"
-    assert expected in bench.flow.units.why(torch.tensor([1]))
+    assert bench.flow.hidden == ["0"]
+    assert "0 is read without calling" in bench.flow.units.why(torch.tensor([1]))
+
+
+@pytest.mark.parametrize(
+    ("operator", "made"),
+    [(torch.ops.aten.neg.default, [13, 14]), (torch.ops.aten._softmax.default, [13, 13])],
+)
+def test_a_computed_weight_loses_the_outputs_that_it_keeps_apart_and_no_inputs(
+    bench: Any, operator: Any, made: list[int]
+) -> None:
+    x, own = bench.value((2, 3), dim1=[1, 2, 3]), bench.parameter("own", 2, 3)
+    weight = bench.nodes.call_function(operator, (own, 0, False)[: 1 if made[1] == 14 else 3])
+    weight.meta["val"] = own.meta["val"]
+    assert bench.run(LINEAR, x, weight) == [made]
+    assert bench.now(own) == [[unit] * 3 for unit in made]
+    assert bench.now(x) == [[0, 0, 0]]
+    assert "computes its weight" in bench.flow.units.why(torch.tensor([1]))
 
 
 def test_a_layer_that_runs_twice_has_one_set_of_units(bench: Any) -> None:

@@ -1,15 +1,18 @@
 """Layers: they read units along one dimension of a weight and make units along another."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.fx import Node
 
-from advprune.structure.flow import Flow, Labels, Reading, rule
+from advprune.structure.examples import examples_in
+from advprune.structure.flow import Flow, Labels, rule
 from advprune.structure.graph import BATCH, caller_of, shape_of
 from advprune.structure.labels import FIXED, spread, varying
+from advprune.structure.parts import Reading
 
 
 @rule("aten.convolution.default")
@@ -21,7 +24,7 @@ def _convolution(flow: Flow, node: Node) -> Labels:
     rows = _channels(flow, x, 1, flow.full(node.args[0]).shape[1]).view(groups, -1)
     live = bool((flow.units.roots(rows) != FIXED).any())
     by_groups = groups > 1 and (rows.shape[1] == 1 or groups > max(rows.shape[1], made))
-    if by_groups and live and flow.parameter(node.args[1]) is not None:
+    if by_groups and live:
         outputs = _passed_by_groups(flow, node, rows, made)
     else:
         outputs = _read_by_position(flow, node, rows, made)
@@ -71,7 +74,7 @@ def _passed_by_groups(flow: Flow, node: Node, rows: Tensor, made: int) -> Tensor
     first = flow.merge(node, rows, [1])
     outputs, stays = first.expand(-1, made).flatten(), torch.full_like(rows[0], FIXED)
     weight = node.args[1]
-    flow.slice(weight, {0: rows.flatten() if node.args[6] else outputs})
+    _slice(flow, weight, {0: rows.flatten() if node.args[6] else outputs})
     flow.count(f"{caller_of(node)}.groups", first.flatten())
     flow.note(node, weight, Reading(1, stays, outputs, stays, 1, _pair(node)))
     return outputs
@@ -79,18 +82,39 @@ def _passed_by_groups(flow: Flow, node: Node, rows: Tensor, made: int) -> Tensor
 
 def _read(flow: Flow, node: Node, x: Any, weight: Any, reading: Reading) -> None:
     """Notes a layer that reads and makes units, as far as its weight can be cut."""
+    layer = flow.layer(node, weight)
+    _slice(flow, weight, {1 - reading.reads: reading.outputs})
     if flow.parameter(weight) is None:
-        every = torch.cat([reading.arriving, reading.outputs])
-        flow.units.freeze(every, "its weight is computed, not a parameter of a module")
-    else:
-        flow.slice(weight, {reading.reads: reading.inputs, 1 - reading.reads: reading.outputs})
-    if not flow.is_called(node, weight):
-        reason = f"{flow.layer(node, weight)} is read without calling this layer"
+        reason = f"{layer} computes its weight, into which no gate folds"
         flow.units.freeze(reading.arriving, reason)
+    else:
+        flow.slice(weight, {reading.reads: reading.inputs})
+        _note_hidden(flow, node, x, weight, reading)
+    examples = examples_in(flow, flow.entering(node, x))
+    flow.note(node, weight, replace(reading, examples=examples))
+
+
+def _note_hidden(flow: Flow, node: Node, x: Any, weight: Any, reading: Reading) -> None:
+    """Notes a layer that no gate can sit on, and what therefore stays."""
+    layer = flow.layer(node, weight)
+    if not flow.is_called(node, weight):
+        flow.units.freeze(reading.arriving, f"{layer} is read without calling this layer")
     elif not _arrives(flow, flow.entering(node, x), reading):
-        reason = f"{flow.layer(node, weight)} chooses among its inputs itself"
-        flow.choosing[reason] = torch.cat([reading.arriving, flow.of(x).flatten()])
-    flow.note(node, weight, reading)
+        every = torch.cat([reading.arriving, flow.of(x).flatten()])
+        flow.choosing[f"{layer} chooses among its inputs itself"] = every
+    else:
+        return
+    flow.hidden.append(layer)
+
+
+def _slice(flow: Flow, weight: Any, dims: dict[int, Tensor]) -> None:
+    """Notes the units along dimensions of a weight; in a computed one they are those it has."""
+    if flow.parameter(weight) is not None:
+        flow.slice(weight, dims)
+        return
+    for dim, ids in dims.items():
+        labels = flow.of(weight)
+        flow.units.tie(spread(ids, dim, labels.dim()), labels, "its weight is computed as a whole")
 
 
 def _arrives(flow: Flow, x: Any, reading: Reading) -> bool:

@@ -17,8 +17,13 @@ split_with_sizes squeeze squeeze.dim squeeze.dims stack t transpose.int unbind.i
 split.Tensor unfold.default
 """
 
+VIEWS = ("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default")
+_MOVED = tuple(f"aten.{name}" if "." in name else f"aten.{name}.default" for name in MOVING.split())
+MOVES = frozenset((*_MOVED, *VIEWS, "<built-in function getitem>"))
+"""Operators that only move elements."""
 
-@rule(*(f"aten.{name}" if "." in name else f"aten.{name}.default" for name in MOVING.split()))
+
+@rule(*_MOVED)
 def _move(flow: Flow, node: Node) -> Labels:
     args = [_moved(flow, argument) for argument in node.args]
     kwargs = {name: _moved(flow, argument) for name, argument in node.kwargs.items()}
@@ -35,7 +40,7 @@ def _moved(flow: Flow, argument: Any) -> Any:
     return [_moved(flow, item) for item in argument] if isinstance(argument, list) else argument
 
 
-@rule("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default")
+@rule(*VIEWS)
 def _view(flow: Flow, node: Node) -> Labels:
     return compact(flow.full(node.args[0]).reshape(shape_of(node)))
 
@@ -99,8 +104,11 @@ def _picked(flow: Flow, node: Node, source: Any, indices: list[Any]) -> Labels:
 
 @rule("<built-in function getitem>")
 def _getitem(flow: Flow, node: Node) -> Labels:
-    source, number = node.args
-    labels = flow.labels[source]  # type: ignore[index]
+    source: Any = node.args[0]
+    number: Any = node.args[1]
+    flow.of(source)
+    labels: Labels = flow.labels[source]
     if isinstance(labels, list):
-        return labels[int(str(number))]
+        part: Tensor = labels[number]
+        return part
     return labels if labels.dim() == len(shape_of(node)) else fixed(node)
