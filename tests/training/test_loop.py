@@ -230,6 +230,16 @@ def test_gaussian_weights_ship_their_means_and_feed_the_gated_phase(
     assert isinstance(followed.model, GatedModel)
 
 
+def test_weights_that_noise_drowns_ship_as_zeros(go: Go, make_settings: MakeSettings) -> None:
+    phase = {"on": "gaussian", "objective": "variational_dropout", "learning_rate": 0.02}
+    prior = {"family": "log_uniform", "start": -1}
+    trained = go(make_settings(phase, gaussian=prior))
+    zeros = [bool((weight == 0).any()) for weight in trained.model.parameters() if weight.dim() > 1]
+    assert zeros == [True, True]
+    with pytest.raises(ValueError, match=r"goes with gaussian\.family 'log_uniform', not 'normal'"):
+        make_settings(phase)
+
+
 def test_a_collapse_under_a_single_step_is_told(
     go: Go, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,21 +6,9 @@ unit in place of one a weight as in Neklyudov et al. 2017, section 3.1.
 """
 
 from torch import Tensor
-from torch.nn import functional
 
 from advprune.gates.gaussian import Gaussian
-
-_K1, _K2, _K3 = 0.63576, 1.87320, 1.48695
-
-
-def log_uniform_divergence(log_alpha: Tensor) -> Tensor:
-    """Returns the KL divergence of N(μ, α μ²) from the log-uniform prior, elementwise.
-
-    `k1 - k1 σ(k2 + k3 log α) + ½ log(1 + 1/α)` with k = 0.63576, 1.87320, 1.48695: an approximation
-    with an error below 0.01, 0 where α is infinite.
-    """
-    first = _K1 - _K1 * (_K2 + _K3 * log_alpha).sigmoid()
-    return first + 0.5 * functional.softplus(-log_alpha)
+from advprune.models.sparse_gaussian import log_uniform_divergence
 
 
 class VariationalDropout(Gaussian):

@@ -54,6 +54,10 @@ class GaussianModel(nn.Module):
         drawn: Tensor = functional_call(self.model, self._drawn(), (x,))
         return drawn
 
+    def shipped(self) -> nn.Module:
+        """Returns the plain network of the means."""
+        return self.model
+
     def kl(self) -> Tensor:
         """Returns `Σ log(σ₀/σ) + (σ² + μ²) / (2 σ₀²) - 1/2` over all parameters, 0-dim."""
         total = torch.zeros((), device=self.spread[0].device)

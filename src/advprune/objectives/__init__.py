@@ -5,7 +5,7 @@ from advprune.objectives.awp import perturbed
 from advprune.objectives.certified import certified, certified_pruning
 from advprune.objectives.clean import bayesian_pruning, standard
 from advprune.objectives.distillation import ARD, RSLAD
-from advprune.objectives.gaussian import adv_bnn
+from advprune.objectives.gaussian import adv_bnn, variational_dropout
 from advprune.objectives.losses import (
     Adversary,
     Batch,
@@ -42,9 +42,13 @@ OBJECTIVES: dict[str, Objective] = {
     "adversarial": ADVERSARIAL.train,
     "madry": madry,
     "adv_bnn": adv_bnn,
+    "variational_dropout": variational_dropout,
     **{name: defence.train for name, defence in DEFENCES.items()},
     **PRUNING,
 }
+
+GAUSSIAN = {"adv_bnn": "normal", "variational_dropout": "log_uniform"}
+"""Objectives of Gaussian weights, with the family of prior that each needs."""
 
 CERTIFIED = frozenset({"certified", "certified_pruning"})
 """Objectives on bounds instead of attacks."""
@@ -54,6 +58,7 @@ TAUGHT = frozenset({"ard", "rslad", "anp_ard", "anp_rslad"})
 
 __all__ = [
     "CERTIFIED",
+    "GAUSSIAN",
     "OBJECTIVES",
     "PENALTIES",
     "PRUNING",

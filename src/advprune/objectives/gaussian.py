@@ -1,15 +1,16 @@
-"""Adv-BNN: adversarial training of a network whose weights are Gaussian.
+"""Objectives of networks whose weights are Gaussian.
 
-Source: Liu et al. 2019 (arXiv 1810.01279), equation 8; the weights of the terms are those of the
-reference code of Madaan et al. 2020, which has β = 0.01.
+Sources: Liu et al. 2019 (arXiv 1810.01279), equation 8, for Adv-BNN; the weights of its terms are
+those of the reference code of Madaan et al. 2020, which has β = 0.01. Molchanov et al. 2017 (arXiv
+1701.05369), equation 3, for sparse variational dropout.
 """
 
 from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
 from advprune.models.gaussian import GaussianModel
-from advprune.objectives.losses import Adversary, Batch, Coefficients, Losses
+from advprune.objectives.losses import Adversary, Batch, Coefficients, Losses, measured
 from advprune.objectives.robust import ADVERSARIAL
 
 
@@ -28,8 +29,32 @@ def adv_bnn(
     Raises:
         ValueError: the model's weights are not Gaussian.
     """
+    kl = _divergence(model, coefficients)
+    losses = ADVERSARIAL.train(model, batch, adversary, coefficients)
+    return replace(losses, weights=losses.weights + kl, parts={**losses.parts, "kl": kl.detach()})
+
+
+def variational_dropout(
+    model: nn.Module, batch: Batch, adversary: Adversary, coefficients: Coefficients
+) -> Losses:
+    """Returns `CE + β KL / N` on clean images for means and spreads.
+
+    Args:
+        model: its weights are Gaussian.
+        batch: clean images.
+        adversary: not called.
+        coefficients: β and N are used.
+
+    Raises:
+        ValueError: the model's weights are not Gaussian.
+    """
+    del adversary
+    kl = _divergence(model, coefficients)
+    loss, parts = measured("clean", model(batch.x), batch.y)
+    return Losses(loss + kl, None, {**parts, "kl": kl.detach()})
+
+
+def _divergence(model: nn.Module, coefficients: Coefficients) -> Tensor:
     if not isinstance(model, GaussianModel):
         raise ValueError(f"this objective trains Gaussian weights; {type(model).__name__} has none")
-    losses = ADVERSARIAL.train(model, batch, adversary, coefficients)
-    kl = coefficients.beta * model.kl() / coefficients.examples
-    return replace(losses, weights=losses.weights + kl, parts={**losses.parts, "kl": kl.detach()})
+    return coefficients.beta * model.kl() / coefficients.examples

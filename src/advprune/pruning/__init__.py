@@ -3,6 +3,7 @@
 from advprune.pruning.ranked import Limit, close_to_widths, cut, read_limit
 from advprune.pruning.scores import SCORES, Score, worth
 from advprune.pruning.slim import SlimError, slim
+from advprune.pruning.unread import without_unread
 
 __all__ = [
     "SCORES",
@@ -13,5 +14,6 @@ __all__ = [
     "cut",
     "read_limit",
     "slim",
+    "without_unread",
     "worth",
 ]

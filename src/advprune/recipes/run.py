@@ -86,7 +86,9 @@ def shipped(trained: Trained, images: Tensor) -> nn.Module:
         images: Real ones, (batch, channels, height, width), on which a gated one proves its cut.
     """
     model = trained.model.cpu().eval()
-    return pruning.slim(model, images) if isinstance(model, GatedModel) else model
+    if isinstance(model, GatedModel):
+        return pruning.slim(model, images)
+    return pruning.without_unread(model, images)
 
 
 def reported(out: Path, result: Figures, console: Console) -> Path:

@@ -25,7 +25,7 @@ class Trained:
 
     Attributes:
         model: The best network of the last phase, in eval mode: gated after a gated phase, else
-            plain (with the means of Gaussian weights).
+            plain (with the means of Gaussian weights, as far as these are kept).
         gated: The gated network that the slim phase folded; None where there was none.
         best: PGD accuracy of ``model`` on the validation images.
         last: The same of the network after the last step: how far the best one stands above it
@@ -152,7 +152,7 @@ def _trained(run: Run, state: State) -> Trained:
     assert gated is None or isinstance(gated, GatedModel)
     model = snapshot.load_model(run, snapshot.BEST)
     if isinstance(model, GaussianModel):
-        model = model.model
+        model = model.shipped()
     return Trained(
         model=model.eval(),
         gated=None if gated is None else gated.eval(),

@@ -12,6 +12,7 @@ from advprune.gates import CRITERIA, GatedModel, kept_units, remove, restore, se
 from advprune.models.gaussian import GaussianModel
 from advprune.models.modes import evaluating
 from advprune.models.refusals import taking
+from advprune.models.sparse_gaussian import SparseModel
 from advprune.objectives import CERTIFIED
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers, sparsity
@@ -211,13 +212,15 @@ def _below_budget(run: Run, phase: Phase, gated: GatedModel, alive: Tensor) -> b
 
 def _gated(run: Run, model: nn.Module) -> GatedModel:
     gated = deepcopy(run.gated)  # its graph need not be exported again
-    plain = model.model if isinstance(model, GaussianModel) else model
+    plain = model.shipped() if isinstance(model, GaussianModel) else model
     gated.model.load_state_dict(plain.state_dict())
     return gated
 
 
 def _gaussian(run: Run, model: nn.Module) -> GaussianModel:
     settings = run.settings.gaussian
+    if settings.family == "log_uniform":
+        return SparseModel(deepcopy(model), start=settings.start, threshold=settings.threshold)
     return GaussianModel(deepcopy(model), start=settings.start, prior=settings.prior)
 
 

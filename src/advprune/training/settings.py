@@ -20,7 +20,7 @@ from pydantic import (
 from advprune.bounds import BOUNDS
 from advprune.choices import choose
 from advprune.gates import CRITERIA, FAMILIES, maker
-from advprune.objectives import OBJECTIVES, PENALTIES, PRUNING, TAUGHT
+from advprune.objectives import GAUSSIAN, OBJECTIVES, PENALTIES, PRUNING, TAUGHT
 from advprune.threat import read_length
 
 Precision = Literal["float32", "bfloat16"]
@@ -111,12 +111,18 @@ class GaussianSettings(Settings):
     """The Gaussian weights of gaussian phases.
 
     Attributes:
-        start: First rho of every weight; its deviation is ``softplus(rho)``.
-        prior: Deviation of the prior.
+        family: ``"normal"``: all parameters, normal a priori; ``"log_uniform"``: the weights of
+            convolutions and linear layers, log-uniform a priori, which makes them sparse.
+        start: First rho of every weight; its deviation is ``softplus(rho)``. Of family
+            ``log_uniform`` the first log variance.
+        prior: Deviation of a normal prior.
+        threshold: Of log alpha, above which a weight of family ``log_uniform`` is 0.
     """
 
+    family: Literal["normal", "log_uniform"] = "normal"
     start: float = -3.0
     prior: Rate = 1.0
+    threshold: float = 3.0
 
 
 class Sparsity(Settings):
@@ -350,12 +356,13 @@ class Phase(Settings):
 
     @model_validator(mode="after")
     def _what_the_objective_needs(self) -> Self:
-        if (self.objective == "adv_bnn") != (self.on == "gaussian"):
+        if (self.objective in GAUSSIAN) != (self.on == "gaussian"):
             raise ValueError(
-                f"objective {self.objective!r} with on: {self.on}; on: gaussian goes with 'adv_bnn'"
+                f"objective {self.objective!r} with on: {self.on}; on: gaussian goes with"
+                f" {' or '.join(map(repr, GAUSSIAN))}"
             )
         if (
-            self.objective in ("standard", "madry", "bayesian_pruning")
+            self.objective in ("standard", "madry", "bayesian_pruning", "variational_dropout")
             and self.vulnerability_weight
         ):
             raise ValueError(
@@ -421,6 +428,16 @@ class Training(Settings):
     checkpoint_every: Count | None = None
     gaussian: GaussianSettings = GaussianSettings()
 
+    @model_validator(mode="after")
+    def _a_family_for_each_objective(self) -> Self:
+        for phase in self.phases:
+            if phase.on == "gaussian" and GAUSSIAN[phase.objective] != self.gaussian.family:
+                raise ValueError(
+                    f"objective {phase.objective!r} goes with gaussian.family"
+                    f" {GAUSSIAN[phase.objective]!r}, not {self.gaussian.family!r}"
+                )
+        return self
+
     @property
     def networks(self) -> set[str]:
         """The saved models that the phases name."""
@@ -429,7 +446,7 @@ class Training(Settings):
 
     @model_validator(mode="after")
     def _noise_meets_no_attack(self) -> Self:
-        allowed = ("standard", "bayesian_pruning")
+        allowed = ("standard", "bayesian_pruning", "variational_dropout")
         others = [phase.objective for phase in self.phases if phase.objective not in allowed]
         if self.noise and others:
             raise ValueError(

@@ -257,7 +257,7 @@ class State:
     def shippable(self) -> nn.Module:
         """The plain network as it would ship now."""
         if isinstance(self.model, GaussianModel):
-            return self.model.model
+            return self.model.shipped()
         return self.model if self.current is None else self.current.refreshed()
 
 
