@@ -9,9 +9,9 @@ its relative form and that weighted by the margin's gradient (the most vulnerabl
 reverse of V (the least vulnerable go), magnitude, the Taylor scores of the clean, the adversarial
 and both losses, and at random. Each cut network gets the same short adversarial training, whose
 best epoch PGD on validation images chooses; test images serve the figures alone: PGD-40 as cut,
-the suite `quick` once tuned. From the same network ANP-VS prunes to the same multiply-accumulates,
+the suite `quick` once tuned. From the same network ANP-VS prunes to no more multiply-accumulates,
 and the rank correlation of each score with its gates is measured, over the living units of each
-group.
+group: positive where the gates keep what the score keeps.
 
 Scores are taken on training images. Stopped, the same command goes on with the next network.
 """
@@ -218,7 +218,7 @@ class Case:
         }
 
     def gates(self) -> dict[str, Any]:
-        """Prunes by ANP-VS to the same MACs; how its gates agree with the scores."""
+        """Prunes by ANP-VS to no more MACs; how its gates agree with the scores."""
         macs = self._share_of_macs()
         phase = _phase(self.recipe, "prune").model_copy(update={"budget": Budget(macs=macs)})
         model = _trained(self.recipe, self.dense, self.splits, phase, self.folder / "gates").model
