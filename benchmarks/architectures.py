@@ -6,7 +6,8 @@
 
 `measure` checks every network of tests/architectures and halves it by random gates, `rival` halves
 it by Torch-Pruning, both in double precision and on the same weights; `page` writes what they found
-into docs/architectures.md. The networks are small, so the times say what an analysis takes, not
+into docs/architectures.md. Given names, `measure` and `rival` do it for those and keep the rows of
+the others; each row says its commit. The networks are small, so the times say what an analysis takes, not
 what pruning gains.
 """
 
@@ -47,15 +48,17 @@ def main() -> None:
 
 
 @main.command()
-def measure() -> None:
-    """Checks and halves every architecture by advprune."""
-    _write("advprune", _halved_here)
+@click.argument("names", nargs=-1)
+def measure(names: tuple[str, ...]) -> None:
+    """Checks and halves every architecture, or those named, by advprune."""
+    _write("advprune", names, _halved_here)
 
 
 @main.command()
-def rival() -> None:
-    """Halves every architecture by Torch-Pruning."""
-    _write("torch-pruning", lambda model, x: (halve(model, x, CLASSES), {}), "torch-pruning")
+@click.argument("names", nargs=-1)
+def rival(names: tuple[str, ...]) -> None:
+    """Halves every architecture, or those named, by Torch-Pruning."""
+    _write("torch-pruning", names, lambda model, x: (halve(model, x, CLASSES), {}), "torch-pruning")
 
 
 @main.command()
@@ -71,19 +74,30 @@ _FILES = ("advprune", "torch-pruning")
 Found = tuple[Halved, dict[str, Any]]
 
 
-def _write(name: str, halved: Callable[[nn.Module, Tensor], Found], *packages: str) -> None:
+def _write(
+    name: str, names: tuple[str, ...], halved: Callable[[nn.Module, Tensor], Found], *packages: str
+) -> None:
     from tests.architectures.kit import ARCHITECTURES
 
     torch.set_num_threads(1)
-    rows = {}
-    for each in ARCHITECTURES.values():
+    place, here = RESULTS / f"{name}.json", machine(*packages)
+    rows = _kept(place) if names else {}
+    for each in [ARCHITECTURES[one] for one in names or ARCHITECTURES]:
         model, x = each.model().double(), each.images().double()
         start = time.process_time()
         found, more = halved(model, x)
         seconds = time.process_time() - start
-        rows[each.name] = {**asdict(found), "seconds": seconds, **more}
+        own = {"seconds": seconds, "commit": here["commit"], **more}
+        rows[each.name] = {**asdict(found), **own}
         click.echo(f"{each.name}: {found.outcome} {found.why}")
-    click.echo(write_json(RESULTS / f"{name}.json", {**machine(*packages), "rows": rows}))
+    rows = {one: rows[one] for one in ARCHITECTURES if one in rows}
+    click.echo(write_json(place, {**here, "rows": rows}))
+
+
+def _kept(place: Path) -> dict[str, Any]:
+    """Returns the rows of a file; one that does not say its commit is of the file's."""
+    found = json.loads(place.read_text())
+    return {name: {"commit": found["commit"], **row} for name, row in found["rows"].items()}
 
 
 def _halved_here(model: nn.Module, x: Tensor) -> Found:
@@ -153,7 +167,12 @@ def _tables(own: dict[str, Any], other: dict[str, Any]) -> str:
 def _made_by(own: dict[str, Any], other: dict[str, Any]) -> str:
     rival = f"Torch-Pruning {other['packages']['torch-pruning']}"
     seconds = "one thread; seconds of the processor, on a machine that did other work beside it"
-    return f"advprune at {own['commit']}, {rival}; {own['processor']}, {seconds}."
+    commits: dict[str, list[str]] = {}
+    for name, row in own["rows"].items():
+        commits.setdefault(row.get("commit", own["commit"]), []).append(name)
+    first, *later = sorted(commits, key=lambda commit: -len(commits[commit]))
+    others = "".join(f" ({', '.join(commits[commit])} at {commit})" for commit in later)
+    return f"advprune at {first}{others}, {rival}; {own['processor']}, {seconds}."
 
 
 def _prunable(name: str, row: dict[str, Any]) -> str:
