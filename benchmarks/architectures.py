@@ -7,8 +7,8 @@
 `measure` checks every network of tests/architectures and halves it by random gates, `rival` halves
 it by Torch-Pruning, both in double precision and on the same weights; `page` writes what they found
 into docs/architectures.md. Given names, `measure` and `rival` do it for those and keep the rows of
-the others; each row says its commit. The networks are small, so the times say what an analysis takes, not
-what pruning gains.
+the others; each row says its commit. The networks are small, so the times say what an analysis
+takes, not what pruning gains.
 """
 
 import json

@@ -3,7 +3,9 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
-from advprune.evaluation import check
+from advprune.evaluation import check, cost
+from advprune.evaluation.prunable import examine
+from advprune.gates import gate
 
 
 class Net(nn.Module):
@@ -82,3 +84,12 @@ def test_a_network_of_which_nothing_can_go_says_why() -> None:
     assert (found.layers, found.macs_to_go) == ((), 0)
     assert "Nothing can be pruned" in _shown(found)
     assert f"{found.macs:,}" in _shown(found)
+
+
+def test_looking_at_a_gated_network_leaves_its_gates_open_and_at_work() -> None:
+    gated = gate(Net(), IMAGES, "fixed").eval()
+    before = gated(IMAGES)
+    examine(gated, cost(Net(), IMAGES))
+    assert torch.equal(gated(IMAGES), before)
+    assert all(bool(one.active().all()) for one in gated.gates.values())
+    assert int(gated.keep().sum()) == gated.structure.units

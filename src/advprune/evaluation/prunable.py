@@ -1,6 +1,5 @@
 """What of a network could be pruned, what could not, and why."""
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from advprune.evaluation.cost import Cost, cost
 from advprune.gates import GatedModel, gate
-from advprune.structure import Layer, UnsupportedModelError
+from advprune.structure import Layer, UnsupportedModelError, least
 
 
 @dataclass(frozen=True)
@@ -122,17 +121,13 @@ def check(model: nn.Module, example_input: Tensor) -> Check:
 
 
 def examine(gated: GatedModel, size: Cost) -> Check:
-    """Say it of a network that has gates of the family "fixed" already.
+    """Say it of a network that has gates already.
 
     Args:
         gated: The network; its gates are left as they are.
         size: What the network without gates costs.
     """
-    gates = copy.deepcopy(gated.gate_list)
-    for one in gated.gates.values():
-        one.close(torch.ones(one.units, dtype=torch.bool))
-    keep = gated.keep()
-    gated.gate_list = gates
+    keep = least(gated.structure)
     kept = _kept_parameters(gated, keep)
     layers = tuple(
         _checked(gated, name, layer, kept, keep) for name, layer in gated.structure.layers.items()
