@@ -19,6 +19,7 @@ from advprune.training import (
     Training,
     checkpoint,
     host,
+    snapshot,
     step,
     train,
     validation,
@@ -251,6 +252,25 @@ def test_a_collapse_under_a_single_step_is_told(
     with pytest.warns(RuntimeWarning, match=r"epoch 3: accuracy under PGD fell from 80.0% to 50"):
         trained = go(make_settings(phase))
     assert trained.best == 0.9
+
+
+def test_of_equally_robust_networks_the_one_that_is_right_more_often_is_kept(
+    go: Go, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = iter([0.5, 0.9, 0.7])
+    monkeypatch.setattr(
+        validation, "measure", lambda *_, **__: validation.Accuracy(next(clean), 0.0)
+    )
+    kept = []
+    save = snapshot.save_model
+
+    def watched(run: Any, state: Any, name: str) -> None:
+        kept.append(state.latest)
+        save(run, state, name)
+
+    monkeypatch.setattr(snapshot, "save_model", watched)
+    go(make_settings({"objective": "standard", "epochs": 3}))
+    assert len(kept) == 2
 
 
 def test_a_teacher_that_answers_other_classes_is_refused_before_training(

@@ -133,7 +133,7 @@ def _validated(run: Run, state: State) -> Accuracy:
         state.latest = accuracy.score
         if _is_best(run, state, accuracy):
             snapshot.save_model(run, state, snapshot.BEST)
-            state.best = Best(accuracy.score, state.position.total)
+            state.best = Best(accuracy.score, accuracy.clean, state.position.total)
     return accuracy
 
 
@@ -178,7 +178,9 @@ def _is_best(run: Run, state: State, accuracy: Accuracy) -> bool:
     settings = state.phase(run).sparsity
     if settings is not None and settings.open and not state.masks:  # this is not what ships
         return False
-    return state.best is None or accuracy.score > state.best.robust
+    # Without robust training every score is 0: the clean accuracy then decides.
+    best = state.best
+    return best is None or (accuracy.score, accuracy.clean) > (best.robust, best.clean)
 
 
 def _is_folded_next(run: Run, state: State) -> bool:

@@ -131,10 +131,12 @@ class Best:
 
     Attributes:
         robust: Its PGD accuracy on the validation images.
+        clean: Its clean accuracy there, which decides between equally robust ones.
         total: Steps that had been taken.
     """
 
     robust: float
+    clean: float
     total: int
 
 
