@@ -21,11 +21,12 @@ import torch
 from machine import machine, short
 from torch import Tensor
 
-from advprune import data, models, recipes
+from advprune import models, recipes
 from advprune.data.splitting import stratified
 from advprune.evaluation import Belief, bayesian, write_json
 from advprune.evaluation.bayesian import BINS, Beliefs, own_attacks
 from advprune.gates import GatedModel, gate, restore
+from advprune.recipes.run import load_data
 from advprune.recipes.schema import Recipe
 from advprune.training import checkpoint
 from advprune.training.settings import GateSettings
@@ -99,13 +100,7 @@ def main(
     """See the module's text."""
     torch.set_num_threads(1)
     recipe = recipes.load(run / "recipe.yaml", [] if folder is None else [f"data.path={folder}"])
-    splits = data.load(
-        recipe.data.name,
-        path=recipe.data.path,
-        validation=recipe.data.validation,
-        seed=recipe.seed,
-        **recipe.data.arguments,
-    )
+    splits = load_data(recipe)
     others, chosen = stratified(splits.test.y, number, seed)
     sample, threat = splits.test.subset(chosen), recipe.threat.build()
     gated = gated_network(run, recipe, sample.tensors()[0][:2])

@@ -35,6 +35,7 @@ from advprune.attacks import PGD
 from advprune.data.splitting import stratified
 from advprune.evaluation import cost, evaluate, write_json
 from advprune.gates import GatedModel, gate
+from advprune.recipes.run import load_data
 from advprune.recipes.schema import Recipe
 from advprune.structure import recalibrate
 from advprune.training.settings import Budget, Phase
@@ -159,9 +160,7 @@ class Case:
         """Trains the network, or loads it, and ranks its units."""
         changes = [*setup.changes, f"seed={seed}", *([f"data.path={path}"] if path else [])]
         recipe = recipes.load(setup.recipe, changes)
-        splits = data.load(
-            recipe.data.name, path=path, validation=recipe.data.validation, seed=seed
-        )
+        splits = load_data(recipe)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = models.build(recipe.model.name, **recipe.model.arguments)

@@ -1,5 +1,6 @@
 """A run of seconds: 4x4 images of two classes that a linear model separates."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch.nn import functional
 from advprune import pruning
 from advprune.data import Images, Splits
 from advprune.threat import ThreatModel
-from advprune.training import GateSettings, Trained, Training, host, train
+from advprune.training import GateSettings, Trained, Training, host, step, train
 from advprune.training.state import Run
 
 
@@ -97,3 +98,23 @@ def go(small: nn.Module, splits: Splits, tmp_path: Path) -> GoTrain:
         )
 
     return train_it
+
+
+InterruptAt = Callable[..., None]
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> InterruptAt:
+    """Stops training before the steps of these numbers, counted over all runs."""
+
+    def interrupt(*numbers: int) -> None:
+        take, calls = step.take, itertools.count(1)
+
+        def counted(*given: object) -> None:
+            if next(calls) in numbers:
+                raise KeyboardInterrupt
+            take(*given)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(step, "take", counted)
+
+    return interrupt

@@ -109,7 +109,7 @@ def test_a_step_moves_scores_and_nothing_else(
 def test_what_is_open_in_a_phase_is_settled_for_the_next_and_outlives_a_resume(
     go: Callable[..., Trained],
     make_settings: MakeSettings,
-    monkeypatch: pytest.MonkeyPatch,
+    interrupt_at: Callable[..., None],
     way: dict[str, object],
     scope: str,
 ) -> None:
@@ -127,15 +127,7 @@ def test_what_is_open_in_a_phase_is_settled_for_the_next_and_outlives_a_resume(
     whole = go(settings, "whole").model
     weights = torch.cat([whole.get_parameter(f"{n}.weight").flatten() for n in ("f1", "f2")])
     assert float((weights == 0).float().mean()) == pytest.approx(0.75, abs=0.01)
-    take, taken = step.take, []
-
-    def dying(*given: object) -> None:
-        taken.append(1)
-        if len(taken) in (4, 12):  # once in either epoch of the first phase
-            raise KeyboardInterrupt
-        take(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(step, "take", dying)
+    interrupt_at(4, 12)  # once in either epoch of the first phase
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             go(settings, "killed", resume=True)

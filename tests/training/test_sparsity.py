@@ -152,7 +152,7 @@ def test_admm_of_channels_cuts_what_the_classes_do_not_need(
 
 
 def test_masks_and_duals_outlive_a_resume(
-    go: Callable[..., Trained], make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+    go: Callable[..., Trained], make_settings: MakeSettings, interrupt_at: Callable[..., None]
 ) -> None:
     phase = {"epochs": 2, "learning_rate": 0.02}
     settings = make_settings(
@@ -165,15 +165,7 @@ def test_masks_and_duals_outlive_a_resume(
         checkpoint_every=1,
     )
     whole = go(settings, "whole").model.state_dict()
-    take, taken = step.take, []
-
-    def dying(*given: object) -> None:
-        taken.append(1)
-        if len(taken) in (9, 17):  # once in either phase, past an epoch's border
-            raise KeyboardInterrupt
-        take(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(step, "take", dying)
+    interrupt_at(9, 17)  # once in either phase, past an epoch's border
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             go(settings, "killed", resume=True)

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
 
 from advprune.attacks import EOT, PGD, Attack
 from advprune.choices import check_count
 from advprune.data import Data
+from advprune.defences.detection import roc_area
 from advprune.evaluation.ledger import Ledger
 from advprune.evaluation.sample import Sample, gather, model_hash
 from advprune.gates import GatedModel
@@ -96,7 +96,7 @@ def belief(log_probabilities: Tensor, y: Tensor, foreign: Tensor) -> Belief:
         accuracy=(answers == y).double().mean().item(),
         nll=functional.nll_loss(log_probabilities, y).item(),
         calibration_error=calibration_error(confidence, answers == y),
-        foreign_auroc=_auroc(confidence, foreign.exp().amax(1)),
+        foreign_auroc=roc_area(-confidence, -foreign.exp().amax(1)),
     )
 
 
@@ -217,9 +217,3 @@ def _predicted(predictor: nn.Module, x: Tensor, batch_size: int, seed: int) -> T
     with evaluating(predictor), torch.random.fork_rng():
         torch.manual_seed(seed)
         return torch.cat([predictor(part).log_softmax(-1) for part in torch.split(x, batch_size)])
-
-
-def _auroc(confidence: Tensor, foreign: Tensor) -> float:
-    doubt = -torch.cat([confidence, foreign]).double()
-    strange = torch.cat([torch.zeros(len(confidence)), torch.ones(len(foreign))])
-    return float(roc_auc_score(strange.numpy(), doubt.cpu().numpy()))

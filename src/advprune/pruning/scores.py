@@ -56,25 +56,25 @@ def steady(gated: GatedModel, batches: Iterable[Batch], attack: Attack) -> Tenso
     The claim of Madaan et al. 2020 (arXiv 1908.04355), taken at its word.
     """
     found = unit_vulnerability(gated, batches, attack)
-    return _places(gated.structure, _last_if_dead(-found.absolute, found.living))
+    return _places(gated.structure, -found.absolute, found.living)
 
 
 def relatively_steady(gated: GatedModel, batches: Iterable[Batch], attack: Attack) -> Tensor:
     """Returns the units' places by `Σ|Δh| / Σ|h|`, the most vulnerable last."""
     found = unit_vulnerability(gated, batches, attack)
-    return _places(gated.structure, _last_if_dead(-found.relative, found.living))
+    return _places(gated.structure, -found.relative, found.living)
 
 
 def steady_for_the_margin(gated: GatedModel, batches: Iterable[Batch], attack: Attack) -> Tensor:
     """Returns the units' places by `E |∂M/∂h ∘ Δh|`, M the margin, the most vulnerable last."""
     found = unit_vulnerability(gated, batches, attack)
-    return _places(gated.structure, _last_if_dead(-found.margin_weighted, found.living))
+    return _places(gated.structure, -found.margin_weighted, found.living)
 
 
 def vulnerable(gated: GatedModel, batches: Iterable[Batch], attack: Attack) -> Tensor:
     """Returns the reverse of `steady`, a control: the most vulnerable units stay."""
     found = unit_vulnerability(gated, batches, attack)
-    return _places(gated.structure, _last_if_dead(found.absolute, found.living))
+    return _places(gated.structure, found.absolute, found.living)
 
 
 def magnitude(gated: GatedModel, _batches: Iterable[Batch], _attack: Attack) -> Tensor:
@@ -117,17 +117,13 @@ def _moved(gated: GatedModel, views: list[Tensor], y: Tensor) -> Tensor:
     return (gradient * values.detach()).abs()
 
 
-def _last_if_dead(values: Tensor, living: Tensor) -> Tensor:
-    return values.masked_fill(~living, -torch.inf)
-
-
-def _places(structure: Structure, values: Tensor) -> Tensor:
+def _places(structure: Structure, values: Tensor, living: Tensor) -> Tensor:
     """Returns each unit's place in its group, 1 / units for the smallest value and 1 the largest.
 
-    What has no value, -inf, gets 0.
+    Dead units come before all others, and get 0.
     """
     places = {
         name: (own.argsort(stable=True).argsort() + 1.0) / len(own)
-        for name, own in structure.split(values).items()
+        for name, own in structure.split(values.masked_fill(~living, -torch.inf)).items()
     }
-    return structure.join(places).masked_fill(values == -torch.inf, 0.0)
+    return structure.join(places).masked_fill(~living, 0.0)

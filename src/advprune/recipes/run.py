@@ -48,6 +48,27 @@ def run_recipe(
     return reported(out, _judged(recipe, out, splits, dense, trained), console)
 
 
+def load_data(recipe: Recipe) -> Splits:
+    """Loads the images that a recipe names, split as it says.
+
+    Raises:
+        ValueError: they are not as the recipe says; names the key.
+    """
+    settings = recipe.data
+    try:
+        return data.load(
+            settings.name,
+            path=settings.path,
+            validation=settings.validation,
+            seed=recipe.seed,
+            **settings.arguments,
+        )
+    except FileNotFoundError as error:
+        raise ValueError(f"data.path = {settings.path!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"data: {error}") from error
+
+
 def train_recipe(
     recipe: Recipe, out: Path, *, resume: bool, console: Console
 ) -> tuple[Splits, nn.Module, Trained]:
@@ -57,7 +78,7 @@ def train_recipe(
         The data, the network as it was before training, and what training left.
     """
     _check_folder(recipe, out, resume)
-    splits = _loaded(recipe)
+    splits = load_data(recipe)
     _check_evaluation(recipe, splits)
     networks = _networks(recipe)
     model = _built(recipe)
@@ -110,22 +131,6 @@ def _check_folder(recipe: Recipe, out: Path, resume: bool) -> None:
         )
     if loading.load(path).resolved() != recipe.resolved():
         raise ValueError(f"{path} is not the given recipe: resume a run with its own recipe")
-
-
-def _loaded(recipe: Recipe) -> Splits:
-    settings = recipe.data
-    try:
-        return data.load(
-            settings.name,
-            path=settings.path,
-            validation=settings.validation,
-            seed=recipe.seed,
-            **settings.arguments,
-        )
-    except FileNotFoundError as error:
-        raise ValueError(f"data.path = {settings.path!r}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"data: {error}") from error
 
 
 def _check_evaluation(recipe: Recipe, splits: Splits) -> None:
