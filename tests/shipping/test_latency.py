@@ -1,10 +1,12 @@
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from advprune.shipping import latency
+from advprune.shipping import Shipped, export, latency
 
 IMAGE = torch.zeros(1, 1, 2, 2)
 
@@ -50,5 +52,21 @@ def test_networks_run_in_turns() -> None:
 
 @pytest.mark.parametrize("setting", ["batch_size", "threads", "rounds"])
 def test_numbers_below_one_are_refused(setting: str) -> None:
+    settings: dict[str, Any] = {setting: 0}
     with pytest.raises(ValueError, match=f"{setting}=0"):
-        latency({"it": Slow(0)}, IMAGE, **{setting: 0})
+        latency({"it": Slow(0)}, IMAGE, **settings)
+
+
+def test_seconds_are_those_of_the_clock_that_is_given() -> None:
+    ticks = iter([0.0, 1.0, 10.0, 12.0, 20.0, 23.0])
+    times = latency({"it": Slow(0)}, IMAGE, rounds=3, warmup=0, clock=lambda: next(ticks))
+    assert (times["it"].p10_ms, times["it"].median_ms, times["it"].p90_ms) == (1200, 2000, 2800)
+
+
+def test_of_an_exported_file_the_runtime_alone_is_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = export(nn.Flatten(), tmp_path / "net.onnx", torch.rand(2, 1, 2, 2)).path
+    monkeypatch.delattr(Shipped, "forward")
+    found = latency({"file": Shipped(path)}, IMAGE, batch_size=3, rounds=2, warmup=0)["file"]
+    assert (found.batch, found.backend.split()[:2]) == (3, ["ONNX", "Runtime"])

@@ -1,8 +1,9 @@
 """How long a network takes for one forward pass, measured beside others."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from advprune.choices import check_count
 from advprune.evaluation.environment import processor
 from advprune.models import evaluating
+from advprune.shipping.runtime import Shipped
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,22 @@ def latency(
     threads: int = 1,
     rounds: int = 100,
     warmup: int = 10,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Latency]:
     """Time the forward passes of several networks in turns, so that drift meets all alike.
 
     Args:
         models: The networks by name, on the CPU; each runs in evaluation mode and gets its mode
             back. An attribute `backend` says what runs one that is not torch's eager mode, and
-            then has its own threads.
+            then has its own threads. Of an exported file the runtime alone is timed, its images
+            handed over before.
         example_input: (batch, channels, height, width), any batch size; its images are repeated.
         batch_size: Images a pass.
         threads: Threads for torch meanwhile; the number from before is restored.
         rounds: Passes of each network that are measured.
         warmup: Passes of each network before that.
+        clock: Seconds; `time.process_time` counts only what the processor spends on this process,
+            all threads together, which programs beside it disturb little.
 
     Returns:
         The times of each network by its name.
@@ -75,7 +81,11 @@ def latency(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        seconds = [_round(models, images) for _ in range(warmup + rounds)][warmup:]
+        passes = {name: _prepared(model, images) for name, model in models.items()}
+        seconds = [
+            {name: _seconds(model, passes[name], clock) for name, model in models.items()}
+            for _ in range(warmup + rounds)
+        ][warmup:]
     finally:
         torch.set_num_threads(before)
     return {
@@ -96,15 +106,15 @@ def _check(models: Mapping[str, nn.Module], example_input: Tensor, **counts: int
         check_count(name, count)
 
 
-def _round(models: Mapping[str, nn.Module], images: Tensor) -> dict[str, float]:
-    return {name: _seconds(model, images) for name, model in models.items()}
+def _prepared(model: nn.Module, images: Tensor) -> Callable[[], Any]:
+    return model.prepared(images) if isinstance(model, Shipped) else partial(model, images)
 
 
-def _seconds(model: nn.Module, images: Tensor) -> float:
+def _seconds(model: nn.Module, one_pass: Callable[[], Any], clock: Callable[[], float]) -> float:
     with evaluating(model), torch.inference_mode():
-        start = time.perf_counter()
-        model(images)
-        return time.perf_counter() - start
+        start = clock()
+        one_pass()
+        return clock() - start
 
 
 def _summary(seconds: list[float], *, batch: int, threads: int, backend: str) -> Latency:

@@ -10,12 +10,15 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from advprune.shipping.extras import quiet
+from advprune.shipping.selection import fold_selections
 
 
 def program(
     model: nn.Module, example_input: Tensor, largest_batch: int | None = None
 ) -> ExportedProgram:
     """Export a network in evaluation mode, without the places in the code that built it.
+
+    Selections of inputs that take longer than they save are folded into the weights.
 
     Args:
         model: Any module of one batch of images to logits; it is left as it was.
@@ -40,6 +43,7 @@ def program(
             ) from error
     for node in found.graph.nodes:
         node.meta.pop("stack_trace", None)
+    fold_selections(found)
     return found
 
 

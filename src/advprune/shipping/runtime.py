@@ -15,7 +15,9 @@ from advprune.choices import check_count, choose
 from advprune.shipping import executorch, onnx, openvino
 from advprune.shipping.extras import need
 
-Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Pass = Callable[[], NDArray[np.float32]]
+Prepare = Callable[[NDArray[np.float32]], Pass]
+"""Hands images to a runtime; each call of what it gives is one pass over them."""
 
 
 class Shipped(nn.Module):
@@ -39,7 +41,7 @@ class Shipped(nn.Module):
         if not self.path.is_file():
             raise ValueError(f"{path} is no file")
         try:
-            self._run, self.backend = opened(self.path, threads)
+            self._prepare, self.backend = opened(self.path, threads)
         except Exception as error:  # each runtime has its own kind
             if isinstance(error, ValueError):
                 raise
@@ -50,8 +52,11 @@ class Shipped(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (batch, classes) of images (batch, channels, height, width) in [0, 1]."""
-        found = self._run(images.detach().cpu().contiguous().numpy())
-        return torch.from_numpy(found).to(images.device)
+        return torch.from_numpy(self.prepared(images)()).to(images.device)
+
+    def prepared(self, images: Tensor) -> Pass:
+        """One pass over these images to call again and again: the runtime alone, without torch."""
+        return self._prepare(images.detach().cpu().contiguous().numpy())
 
 
 def files(path: Path) -> list[Path]:
@@ -62,17 +67,29 @@ def files(path: Path) -> list[Path]:
     return [path, weights] if weights.is_file() else [path]
 
 
-def _onnxruntime(path: Path, threads: int) -> tuple[Run, str]:
+def _onnxruntime(path: Path, threads: int) -> tuple[Prepare, str]:
     runtime = need("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    (name,) = (value.name for value in session.get_inputs())
-    run = lambda images: session.run(None, {name: images})[0]  # noqa: E731
-    return run, f"ONNX Runtime {runtime.__version__}, CPU"
+    (given,), (asked,) = session.get_inputs(), session.get_outputs()
+
+    def prepare(images: NDArray[np.float32]) -> Pass:
+        binding = session.io_binding()
+        binding.bind_cpu_input(given.name, images)
+        binding.bind_output(asked.name)
+
+        def run() -> NDArray[np.float32]:
+            session.run_with_iobinding(binding)
+            logits: NDArray[np.float32] = binding.copy_outputs_to_cpu()[0]
+            return logits
+
+        return run
+
+    return prepare, f"ONNX Runtime {runtime.__version__}, CPU"
 
 
-def _openvino(path: Path, threads: int) -> tuple[Run, str]:
+def _openvino(path: Path, threads: int) -> tuple[Prepare, str]:
     runtime = need("openvino")
     settings = {
         "INFERENCE_NUM_THREADS": threads,
@@ -80,19 +97,30 @@ def _openvino(path: Path, threads: int) -> tuple[Run, str]:
         "PERFORMANCE_HINT": "LATENCY",
     }
     request = runtime.Core().compile_model(path, "CPU", settings).create_infer_request()
-    run = lambda images: request.infer(images)[0].copy()  # noqa: E731
-    return run, f"OpenVINO {runtime.__version__.partition('-')[0]}, CPU"
+
+    def prepare(images: NDArray[np.float32]) -> Pass:
+        given = runtime.Tensor(images, shared_memory=True)
+
+        def run() -> NDArray[np.float32]:
+            request.set_input_tensor(given)  # the request is shared by all that was prepared
+            request.infer()
+            logits: NDArray[np.float32] = request.get_output_tensor().data.copy()
+            return logits
+
+        return run
+
+    return prepare, f"OpenVINO {runtime.__version__.partition('-')[0]}, CPU"
 
 
-def _executorch(path: Path, threads: int) -> tuple[Run, str]:  # noqa: ARG001 - XNNPACK's own
+def _executorch(path: Path, threads: int) -> tuple[Prepare, str]:  # noqa: ARG001 - XNNPACK's own
     runtime = need("executorch.runtime")
     method = runtime.Runtime.get().load_program(path).load_method("forward")
 
-    def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def prepare(images: NDArray[np.float32]) -> Pass:
         parts = torch.from_numpy(images).split(executorch.LARGEST_BATCH)  # type: ignore[no-untyped-call]
-        return torch.cat([method.execute([part])[0].clone() for part in parts]).numpy()
+        return lambda: torch.cat([method.execute([part])[0].clone() for part in parts]).numpy()
 
-    return run, f"ExecuTorch {version('executorch')}, XNNPACK"
+    return prepare, f"ExecuTorch {version('executorch')}, XNNPACK"
 
 
 def _hash(paths: list[Path]) -> Tensor:
@@ -107,7 +135,7 @@ def _no_metadata(_: Path) -> dict[str, Any]:
     return {}
 
 
-RUNTIMES: dict[str, Callable[[Path, int], tuple[Run, str]]] = {
+RUNTIMES: dict[str, Callable[[Path, int], tuple[Prepare, str]]] = {
     ".onnx": _onnxruntime,
     ".xml": _openvino,
     ".pte": _executorch,
