@@ -22,6 +22,7 @@ from machine import machine
 from torch import Tensor, nn
 
 from advprune.evaluation import cost, write_json
+from advprune.extras import need
 from advprune.models import build
 from advprune.shipping import Latency, Shipped, export, latency, load
 
@@ -104,9 +105,8 @@ def _ratio(found: dict[str, Latency], name: str) -> float:
 
 
 def _steps(path: Path, images: Tensor, folder: Path, rounds: int = 300) -> dict[str, float]:
-    """Median microseconds of each step of a file, by the runtime's profiler, which adds a little."""
-    import onnxruntime
-
+    """Median microseconds of each step of a file, by the runtime's profiler, which adds some."""
+    onnxruntime = need("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = 1, 1
     options.enable_profiling, options.profile_file_prefix = True, str(folder / "profile")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import advprune as ap
 from advprune.attacks import PGD, backward_as
@@ -17,12 +17,13 @@ def model() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
 
 
-def test_an_onnx_file_is_attacked_by_its_own_gradients_as_the_network_is(
-    model: nn.Module, tmp_path: Path
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_a_file_is_attacked_by_its_own_gradients_as_the_network_is(
+    suffix: str, model: nn.Module, tmp_path: Path
 ) -> None:
     x = torch.rand(30, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     y = model(x).argmax(1)
-    path = ap.export(model, tmp_path / "net.onnx", x).path
+    path = ap.export(model, tmp_path / f"net{suffix}", x).path
     expected = ap.evaluate(model, (x, y), THREAT)
     with backward_as(Shipped(path), {"": stand_in(path)}) as file:
         found = ap.evaluate(file, (x, y), THREAT, sources={"torch": model})
@@ -34,9 +35,24 @@ def test_an_onnx_file_is_attacked_by_its_own_gradients_as_the_network_is(
 
 def test_a_file_of_another_kind_needs_its_twin(model: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--twin"):
-        stand_in(tmp_path / "net.xml")
-    assert stand_in(tmp_path / "net.xml", model.train()) is model
+        stand_in(tmp_path / "net.pte")
+    assert stand_in(tmp_path / "net.pte", model.train()) is model
     assert not model.training
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_the_twin_stands_in_for_a_file_with_an_operator_that_is_not_known(
+    suffix: str, tmp_path: Path
+) -> None:
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sinh(x.flatten(1))
+
+    path = ap.export(Odd(), tmp_path / f"net{suffix}", torch.rand(3, 1, 2, 2)).path
+    with pytest.raises(ValueError, match=r"operator Sinh .*twin"):
+        stand_in(path)
+    twin = Odd()
+    assert stand_in(path, twin) is twin
 
 
 def test_a_file_without_a_stand_in_says_that_it_has_no_gradient(

@@ -1,11 +1,13 @@
 """Saved models and exported files, timed side by side."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from advprune.models import evaluating
 from advprune.shipping.folder import load
 from advprune.shipping.latency import Latency, latency
 from advprune.shipping.manifest import read_manifest
@@ -44,7 +46,8 @@ def bench(
         batch_sizes: Images a pass; each size is timed by itself.
         threads: Threads of every runtime.
         rounds: Passes of each that are measured.
-        compiled: Whether torch's networks are timed as `torch.compile` makes them as well.
+        compiled: Whether torch's networks are timed as `torch.compile` makes them as well; where
+            it fails, as without a C++ compiler, a warning says why and the others are timed.
         trust_code: See `load`.
 
     Returns:
@@ -68,6 +71,9 @@ def bench(
         told = ", ".join(f"{file}: {shape}" for shape, file in shapes.items()) or "none of them"
         raise ValueError(f"the files must say what one size their images have; {told}")
     images = torch.rand(1, *next(iter(shapes)), generator=torch.Generator().manual_seed(0))
+    for name, reason in list(_not_compiled(networks, images, batch_sizes)):
+        warnings.warn(f"{name}: left out, as torch.compile fails: {reason}", stacklevel=2)
+        del networks[name]
     found: dict[str, list[Latency]] = {name: [] for name in networks}
     for size in batch_sizes:
         times = latency(networks, images, batch_size=size, threads=threads, rounds=rounds)
@@ -82,3 +88,18 @@ def _opened(file: str, threads: int, *, trust_code: bool) -> tuple[nn.Module, li
         shipped = Shipped(file, threads=threads)
         return shipped, shipped.metadata.get("input_shape")
     return load(file, trust_code=trust_code), read_manifest(locate(file)).input_shape
+
+
+def _not_compiled(
+    networks: dict[str, nn.Module], images: Tensor, batch_sizes: Sequence[int]
+) -> Iterator[tuple[str, str]]:
+    """The networks that torch cannot compile, and why; the others are compiled when this ends."""
+    for name, network in networks.items():
+        if not isinstance(network, Compiled):
+            continue
+        try:
+            with evaluating(network), torch.inference_mode():
+                for size in batch_sizes:
+                    network(images.expand(size, -1, -1, -1).contiguous())
+        except Exception as error:  # dynamo, inductor and the compiler each have their own
+            yield name, str(error).strip().partition("\n")[0]

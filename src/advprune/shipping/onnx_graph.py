@@ -1,25 +1,18 @@
-"""An ONNX file computed by torch, so that what ships has gradients of its own.
+"""An ONNX file computed by torch, so that what ships has gradients of its own."""
 
-In an int8 file rounding is a step with no slope; its gradient is passed straight through where the
-value lies within the range of the integers, and is 0 outside (Bengio, Léonard & Courville,
-"Estimating or propagating gradients through stochastic neurons", 2013).
-"""
-
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from advprune.shipping.extras import need
+from advprune.shipping.steps import Operator, Steps, rounded
 
-Operator = Callable[..., Tensor]
 
-
-class OnnxNetwork(nn.Module):
+class OnnxNetwork(Steps):
     """The network of an ONNX file, float32 or int8 with QDQ pairs, with gradients.
 
     Args:
@@ -30,7 +23,7 @@ class OnnxNetwork(nn.Module):
     """
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__()
+        super().__init__(OPERATORS)
         onnx = need("onnx")
         graph = onnx.load(path).graph
         self._input, self._output = graph.input[0].name, graph.output[0].name
@@ -38,32 +31,9 @@ class OnnxNetwork(nn.Module):
         self._constants = {
             entry.name: torch.from_numpy(np.array(to_array(entry))) for entry in graph.initializer
         }
-        self._steps: list[tuple[Operator, list[str], str, dict[str, Any]]] = []
         for node in graph.node:
-            self._add(node, {item.name: _plain(onnx, item) for item in node.attribute})
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, classes) of images (batch, channels, height, width)."""
-        values = {**self._constants, self._input: images}
-        for operator, inputs, output, attributes in self._steps:
-            arguments = [values[name] if name else None for name in inputs]
-            values[output] = operator(*arguments, **attributes)
-        return values[self._output]
-
-    def _add(self, node: Any, attributes: dict[str, Any]) -> None:
-        """Note a step; one whose inputs are all constant is made at once."""
-        if node.op_type not in OPERATORS:
-            raise ValueError(
-                f"the operator {node.op_type} of {node.name!r} has no gradient here; known are "
-                f"{', '.join(sorted(OPERATORS))}: give the network that was exported as a twin"
-            )
-        operator, inputs, output = OPERATORS[node.op_type], list(node.input), node.output[0]
-        if all(name in self._constants for name in inputs):
-            self._constants[output] = operator(
-                *(self._constants[name] for name in inputs), **attributes
-            )
-        else:
-            self._steps.append((operator, inputs, output, attributes))
+            attributes = {item.name: _plain(onnx, item) for item in node.attribute}
+            self.add(node.op_type, node.name, list(node.input), node.output[0], attributes)
 
 
 def _plain(onnx: Any, attribute: Any) -> Any:
@@ -73,21 +43,9 @@ def _plain(onnx: Any, attribute: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-class _Round(torch.autograd.Function):
-    """To the nearest integer, halves to the even one; the gradient passes straight through."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
-        return x.round()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
-        return gradients[0]
-
-
 def _quantize(x: Tensor, scale: Tensor, zero: Tensor, *, axis: int = 1, **_: Any) -> Tensor:
     limits = torch.iinfo(zero.dtype)
-    whole: Tensor = _Round.apply(x / _along(scale, axis, x))  # type: ignore[no-untyped-call]
+    whole = rounded(x / _along(scale, axis, x))
     return (whole + _along(zero, axis, x)).clamp(limits.min, limits.max)
 
 

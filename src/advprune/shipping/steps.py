@@ -1,0 +1,81 @@
+"""A file's graph computed by torch, step by step, so that what ships has gradients of its own.
+
+In an int8 file rounding is a step with no slope; its gradient is passed straight through where the
+value lies within the range of the integers, and is 0 outside (Bengio, Léonard & Courville,
+"Estimating or propagating gradients through stochastic neurons", 2013).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Operator = Callable[..., Tensor]
+
+
+class Steps(nn.Module):
+    """A network as steps over named values, from images to logits.
+
+    Args:
+        operators: What computes each kind of step, called with its inputs and its attributes.
+    """
+
+    def __init__(self, operators: Mapping[str, Operator]) -> None:
+        super().__init__()
+        self._operators = operators
+        self._constants: dict[str, Tensor] = {}
+        self._steps: list[tuple[Operator, Sequence[str], str, Mapping[str, Any]]] = []
+        self._input = self._output = ""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (batch, classes) of images (batch, channels, height, width)."""
+        values = {**self._constants, self._input: images}
+        for operator, inputs, output, attributes in self._steps:
+            arguments = [values[name] if name else None for name in inputs]
+            values[output] = operator(*arguments, **attributes)
+        return values[self._output]
+
+    def add(
+        self,
+        kind: str,
+        name: str,
+        inputs: Sequence[str],
+        output: str,
+        attributes: Mapping[str, Any],
+    ) -> None:
+        """Note a step; one whose inputs are all constant is made at once.
+
+        Raises:
+            ValueError: If its kind is not known.
+        """
+        if kind not in self._operators:
+            raise ValueError(
+                f"the operator {kind} of {name!r} has no gradient here; known are "
+                f"{', '.join(sorted(self._operators))}: give the network that was exported as a "
+                "twin"
+            )
+        operator = self._operators[kind]
+        if all(given in self._constants for given in inputs):
+            held = [self._constants[given] for given in inputs]
+            self._constants[output] = operator(*held, **attributes)
+        else:
+            self._steps.append((operator, inputs, output, attributes))
+
+
+class _Round(torch.autograd.Function):
+    """To the nearest integer, halves to the even one; the gradient passes straight through."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
+        return x.round()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
+        return gradients[0]
+
+
+def rounded(x: Tensor) -> Tensor:
+    """To the nearest integer, halves to the even one, with a slope of 1."""
+    whole: Tensor = _Round.apply(x)  # type: ignore[no-untyped-call]
+    return whole
