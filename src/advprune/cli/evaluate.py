@@ -79,8 +79,8 @@ def evaluate(
     """Attack saved models and exported files, and say what is left of their accuracy.
 
     MODELS are folders that a run or advprune.save wrote, zoo:NAME, and exported files (.onnx,
-    .xml, .pte). A file's answers are its runtime's; its gradients are its own where it is ONNX, and
-    the twin's otherwise. What fools the twin is tried on it as well.
+    .xml, .pte). A file's answers are its runtime's; its gradients are its own where it is ONNX or
+    OpenVINO, and the twin's otherwise. What fools the twin is tried on it as well.
 
     With --verify RESULT.json, models, data and folder are those that the file names, where they are
     not given; the exit status is 1 where anything is not as the file says.
