@@ -3,6 +3,10 @@
 Every library attacks the same images of the same network with the same threat, steps, step size and
 one random start, in turns within one process. The network's parameters need no gradient, which
 spares the rivals that would compute it. Each library runs at whichever batch size serves it best.
+Seconds are the processor's, all threads together, so that other work on the machine counts less.
+Beside them stand the floating-point operations a second that the attack needs at the least (a
+forward pass and as much again for the gradient) and those of a product of matrices: no float32
+attack that makes all its passes is faster than that.
 
     .venv-bench/bin/python benchmarks/attack_speed.py --data mnist:FOLDER --model FOLDER --out FILE
 
@@ -10,7 +14,6 @@ Without --model, a network is first trained adversarially for some minutes.
 """
 
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -21,14 +24,14 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from machine import machine, short
+from machine import limit, machine, short, timed
 from torch import Tensor, nn
 from torch.nn import functional
 
 from advprune.attacks import PGD
 from advprune.data import Images, batches, load
 from advprune.data.splitting import stratified
-from advprune.evaluation import write_json
+from advprune.evaluation import cost, write_json
 from advprune.models import build
 from advprune.shipping import load as load_model
 from advprune.threat import ThreatModel
@@ -49,6 +52,9 @@ OWN: dict[str, dict[str, Any]] = {
 }
 """Our forms of PGD. The first is the rivals' own protocol; the third is our default."""
 
+BFLOAT16 = {name for name, settings in OWN.items() if "precision" in settings}
+"""Those that only gain where the processor multiplies bfloat16."""
+
 Arm = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -60,11 +66,13 @@ def own_attacks() -> dict[str, PGD]:
     }
 
 
-def own_arms(model: nn.Module, seed: int) -> dict[str, Arm]:
+def own_arms(model: nn.Module, left_out: set[str], seed: int) -> dict[str, Arm]:
     """Our forms, each a function of a batch of images and labels to attacked images."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        name: partial(attack, model, generator=generator) for name, attack in own_attacks().items()
+        name: partial(attack, model, generator=generator)
+        for name, attack in own_attacks().items()
+        if name not in left_out
     }
 
 
@@ -127,11 +135,10 @@ RIVALS: dict[str, Callable[[nn.Module], Arm]] = {
 
 
 def attack_all(arm: Arm, images: Images, batch: int) -> tuple[Tensor, float]:
-    """Every image attacked, and the seconds it took."""
+    """Every image attacked, and the processor seconds it took."""
     parts = list(batches(images, batch))
-    start = time.perf_counter()
-    attacked = [arm(x, y).detach() for x, y in parts]
-    return torch.cat(attacked), time.perf_counter() - start
+    attacked, seconds = timed(lambda: [arm(x, y).detach() for x, y in parts])
+    return torch.cat(attacked), seconds["processor"]
 
 
 def judge(model: nn.Module, images: Images, x_adv: Tensor) -> dict[str, float]:
@@ -146,10 +153,18 @@ def judge(model: nn.Module, images: Images, x_adv: Tensor) -> dict[str, float]:
 
 
 def race(
-    model: nn.Module, images: Images, sizes: tuple[int, ...], rounds: int, seed: int
+    model: nn.Module,
+    images: Images,
+    sizes: tuple[int, ...],
+    rounds: int,
+    left_out: set[str],
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Time every arm in turns, each at its best batch size; one row an arm."""
-    competitors = own_arms(model, seed) | {name: make(model) for name, make in RIVALS.items()}
+    macs = cost(model, images.x[:1].float()).macs
+    competitors = own_arms(model, left_out, seed) | {
+        name: make(model) for name, make in RIVALS.items()
+    }
     torch.manual_seed(seed)  # the rivals draw from the global random states
     np.random.seed(seed)  # noqa: NPY002
     best = {}
@@ -168,6 +183,7 @@ def race(
             "arm": name,
             "batch": best[name],
             "images_per_second": len(images) / median(times[name]),
+            "flops": 4 * macs * STEPS * len(images) / median(times[name]),
             "slowest": len(images) / max(times[name]),
             "fastest": len(images) / min(times[name]),
             **judge(model, images, found[name]),
@@ -180,7 +196,8 @@ def ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Speed of each of our forms over that of the fastest rival."""
     speeds = {row["arm"]: row["images_per_second"] for row in rows}
     rival = max(RIVALS, key=speeds.__getitem__)
-    return {"fastest_rival": rival, **{name: speeds[name] / speeds[rival] for name in OWN}}
+    own = {name: speeds[name] / speeds[rival] for name in OWN if name in speeds}
+    return {"fastest_rival": rival, **own}
 
 
 def trained(images: Images, steps: int, seed: int) -> nn.Module:
@@ -215,6 +232,7 @@ def trained(images: Images, steps: int, seed: int) -> nn.Module:
 @click.option("--batch", "sizes", type=int, multiple=True, default=(64, 128, 250))
 @click.option("--threads", type=int, multiple=True, default=(1, 2))
 @click.option("--rounds", default=5, show_default=True, help="Turns of every library.")
+@click.option("--bfloat16/--no-bfloat16", default=True, help="Whether to run those of ours.")
 @click.option("--train-steps", default=700, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def main(
@@ -225,6 +243,7 @@ def main(
     sizes: tuple[int, ...],
     threads: tuple[int, ...],
     rounds: int,
+    bfloat16: bool,
     train_steps: int,
     seed: int,
 ) -> None:
@@ -236,8 +255,12 @@ def main(
     results = {}
     for count in threads:
         torch.set_num_threads(count)
-        rows = race(model, images, sizes, rounds, seed)
-        results[f"threads={count}"] = {"arms": rows, "ratio_to_fastest_rival": ratios(rows)}
+        rows = race(model, images, sizes, rounds, set() if bfloat16 else BFLOAT16, seed)
+        results[f"threads={count}"] = {
+            "arms": rows,
+            "ratio_to_fastest_rival": ratios(rows),
+            "limit_flops": limit(),
+        }
     report = {
         "benchmark": "PGD-40 on dense LeNet-5-Caffe, float32 unless said otherwise",
         "model": short(source)

@@ -10,8 +10,6 @@ MODEL is a folder with a saved model, or zoo:NAME.
 """
 
 import json
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,7 +20,7 @@ from typing import Any
 
 import click
 import torch
-from machine import machine, short
+from machine import limit, machine, short, timed
 from torch import Tensor, nn
 
 from advprune.data import Images, load
@@ -30,9 +28,6 @@ from advprune.data.splitting import stratified
 from advprune.evaluation import Result, cost, evaluate, write_json
 from advprune.shipping import load as load_model
 from advprune.threat import ThreatModel
-
-PRODUCT = 1024
-"""Side of the square matrices whose product gives the machine's limit."""
 
 
 @dataclass(frozen=True)
@@ -90,23 +85,6 @@ def reference(task: Task) -> dict[str, Any]:
     with torch.no_grad():
         right: Tensor = model(found).argmax(1) == y
     return {"seconds": seconds, "right": right.tolist()}
-
-
-def timed(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """What a call gives, and its seconds by the clock and of the processor (all threads)."""
-    clock, processor = time.perf_counter(), time.process_time()
-    found = call()
-    return found, {
-        "clock": time.perf_counter() - clock,
-        "processor": time.process_time() - processor,
-    }
-
-
-def limit() -> float:
-    """Floating-point operations a processor second in a product of matrices, the best of 5."""
-    one, other = torch.rand(2, PRODUCT, PRODUCT)
-    seconds = [timed(lambda: one @ other)[1]["processor"] for _ in range(6)][1:]
-    return float(2 * PRODUCT**3 / min(seconds))
 
 
 def work(result: Result, macs: int) -> dict[str, dict[str, float]]:
