@@ -1,5 +1,6 @@
 import csv
 import errno
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -162,6 +163,36 @@ def test_other_settings_cannot_be_resumed(go: Go, make_settings: MakeSettings) -
     go(make_settings(DENSE))
     with pytest.raises(ValueError, match="had other settings"):
         go(make_settings(DENSE, seed=1), resume=True)
+
+
+def test_a_run_from_before_the_best_ones_clean_accuracy_was_kept_goes_on(
+    go: Go, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    first = go(make_settings(DENSE))
+
+    def older(kept: dict[str, Any]) -> None:
+        del kept["best"]["clean"]
+
+    _rewrite(tmp_path / "run", older)
+    assert _same(go(make_settings(DENSE), resume=True).model, first.model)
+
+
+def test_a_checkpoint_of_another_schema_is_refused_by_name(
+    go: Go, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    go(make_settings(DENSE))
+    _rewrite(tmp_path / "run", lambda kept: kept.update(schema=99))
+    with pytest.raises(ValueError, match="schema 99; this advprune resumes schema 1"):
+        go(make_settings(DENSE), resume=True)
+
+
+def _rewrite(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Changes the state that the newest checkpoint of a run holds."""
+    newest = checkpoint.latest(run / "checkpoints")
+    assert newest is not None
+    kept = checkpoint.read_state(newest)
+    change(kept)
+    (newest / "state.json").write_text(json.dumps(kept))
 
 
 def test_a_run_keeps_its_threads_whatever_the_process_that_resumes_it_has(

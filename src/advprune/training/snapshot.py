@@ -18,6 +18,9 @@ from advprune.training.state import Best, Clock, Position, Run, Size, State, fre
 Tensors = dict[str, Tensor]
 Json = dict[str, Any]
 
+SCHEMA = 1
+"""Of the state beside the tensors; raised when older ones can no longer be read."""
+
 BEST = "best"
 """The checkpoint of the best network of the last phase."""
 
@@ -50,9 +53,15 @@ def resume(run: Run, folder: Path) -> State:
     """The state that a checkpoint holds.
 
     Raises:
-        ValueError: Settings, data or threat are not those of the run that wrote it.
+        ValueError: Settings, data or threat are not those of the run that wrote it, or another
+            version of advprune, with another schema, wrote it.
     """
     tensors, kept = checkpoint.read(folder)
+    if kept["schema"] != SCHEMA:
+        raise ValueError(
+            f"{folder} holds a checkpoint of schema {kept['schema']}; this advprune resumes"
+            f" schema {SCHEMA}: go on with the version that began the run, or begin a new one"
+        )
     _check_same(run, kept)
     state = fresh(run, _model(run, tensors, kept), Position(**kept["position"]))
     _load(state, tensors, kept)
@@ -88,7 +97,7 @@ def _tensors(state: State) -> Tensors:
 
 def _json(run: Run, state: State) -> Json:
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "position": dataclasses.asdict(state.position),
         "stage": state.phase(run).on,
         "shape": shape_state(state.model) if isinstance(state.model, GatedModel) else None,
@@ -126,7 +135,7 @@ def _load(state: State, tensors: Tensors, kept: Json) -> None:
     if "perturbation" in tensors:
         state.perturbation = tensors["perturbation"].to(device)
     state.controller = Controller(**kept["controller"])
-    state.best = None if kept["best"] is None else Best(**kept["best"])
+    state.best = _best(kept)
     state.latest = kept["latest"]
     state.size = None if kept["size"] is None else Size(**kept["size"])
     state.clock = Clock(**kept["seconds"])
@@ -135,6 +144,11 @@ def _load(state: State, tensors: Tensors, kept: Json) -> None:
     torch.set_rng_state(tensors["random.global"])
     for number, value in _part(tensors, "random.cuda").items():
         torch.cuda.set_rng_state(value, int(number))
+
+
+def _best(kept: Json) -> Best | None:
+    # its clean accuracy was not kept at first: then any equally robust one comes before it
+    return None if kept["best"] is None else Best(**{"clean": 0.0, **kept["best"]})
 
 
 def _given(run: Run) -> Json:
