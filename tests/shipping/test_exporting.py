@@ -77,6 +77,18 @@ def test_int8_answers_almost_as_the_network_in_a_smaller_file(
     assert Shipped(folder / name).metadata["calibration"]["images"] == 64
 
 
+def test_int8_leaves_the_biases_alone(folder: Path, net: nn.Module) -> None:
+    import openvino
+
+    nodes = openvino.Core().read_model(folder / "int8.xml").get_ordered_ops()
+    (bias,) = (
+        node.input_values()[1].get_node().get_data()
+        for node in nodes
+        if node.get_type_name() == "Add" and node.input_values()[1].get_shape() == [1, 4, 1, 1]
+    )
+    assert torch.equal(torch.from_numpy(bias).flatten(), net.get_parameter("layers.1.bias"))
+
+
 @pytest.mark.parametrize("name", ["float.onnx", "int8.onnx", "float.xml", "int8.xml"])
 def test_a_file_says_its_classes_and_threat(name: str, folder: Path) -> None:
     metadata = Shipped(folder / name).metadata
