@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 from pathlib import Path
@@ -9,8 +10,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from advprune.evaluation import cost
+from advprune.gates import gate
 from advprune.models import build
 from advprune.models.finished import finished
+from advprune.pruning import slim
 
 IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -117,6 +121,23 @@ def test_hugging_face_networks_give_logits_of_pixels(monkeypatch: pytest.MonkeyP
         ImageProcessingMixin=SimpleNamespace(get_image_processor_dict=lambda _name: (facts, {})),
     )
     torch.testing.assert_close(finished("hf:someone/net")(IMAGES), NORMALIZED)
+
+
+def test_a_folder_of_hugging_faces_own_files_is_read_gated_and_cut(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    settings = transformers.ResNetConfig(
+        num_channels=3, embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1], num_labels=3
+    )
+    theirs = transformers.ResNetForImageClassification(settings).eval()
+    theirs.save_pretrained(tmp_path / "theirs")
+    facts = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    (tmp_path / "theirs" / "preprocessor_config.json").write_text(json.dumps(facts))
+    found = finished(f"hf:{tmp_path / 'theirs'}")
+    torch.testing.assert_close(found(IMAGES), theirs((IMAGES - 0.5) / 0.25).logits)
+    gated = gate(found, IMAGES, "fixed")
+    for one in gated.gates.values():
+        one.close(torch.arange(one.units) >= one.units // 2)
+    assert cost(slim(gated, IMAGES), IMAGES).macs < 0.5 * cost(found, IMAGES).macs
 
 
 def test_robustbench_networks_take_pixels_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,8 @@ def test_both_networks_are_judged_and_reported(
     result = json.loads((out / "result.json").read_text())
     assert result["dense"]["cost"]["macs"] > 2 * result["after"]["cost"]["macs"]
     assert {"clean", "robust", "latency"} <= result["dense"].keys()
+    assert "transfer:dense" in result["after"]["attacks"]
+    assert "transfer:dense" not in result["dense"]["attacks"]
     assert result["shrink"]["budget"] == "macs=0.4"
     assert "dense" in (out / "report.html").read_text()
     assert "robust accuracy" in text

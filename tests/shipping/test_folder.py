@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from advprune.models import build
 from advprune.shipping import load, read_manifest, save
 from advprune.structure import SelectedLinear
 from advprune.structure.resize import resize
+from advprune.threat import ThreatModel
 
 IMAGES = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 
@@ -80,6 +82,28 @@ def test_metadata_stands_in_the_manifest(tmp_path: Path) -> None:
     assert manifest.tensors["conv1.weight"].shape == [4, 1, 5, 5]
 
 
+def test_the_manifest_says_all_that_a_reader_needs(tmp_path: Path) -> None:
+    folder = save(
+        slim_lenet(),
+        tmp_path / "model",
+        input_shape=[1, 28, 28],
+        classes=["no", "yes"],
+        threat=ThreatModel("linf", 0.3),
+        results={"robust": 0.5},
+    )
+    said = json.loads((folder / "manifest.json").read_text())
+    weights = (folder / "model.safetensors").read_bytes()
+    assert said["format"] == 2
+    assert said["architecture"]["name"] == "lenet5_caffe"
+    assert said["architecture"]["arguments"]["widths"] == [4, 6, 8]
+    assert said["architecture"]["kept"] == {"conv2": [2]}
+    assert said["tensors"]["conv2.weight"] == {"shape": [1, 4, 5, 5], "dtype": "float32"}
+    assert said["weights"]["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert (said["input_shape"], said["input_range"]) == ([1, 28, 28], [0.0, 1.0])
+    assert (said["classes"], said["results"]) == (["no", "yes"], {"robust": 0.5})
+    assert said["threat"] == {"norm": "linf", "eps": 0.3, "bounds": [0.0, 1.0]}
+
+
 @pytest.mark.parametrize("metadata", [{"note": object()}, {"classes": 3}, {"weights": "x"}])
 def test_metadata_that_does_not_fit_is_refused(tmp_path: Path, metadata: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(metadata))):
@@ -134,6 +158,33 @@ def test_one_changed_byte_is_refused(folder: Path) -> None:
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(ValueError, match=r"damaged or was changed.*SHA-256"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_wherever_a_file_ends_early_it_is_refused(name: str, share: float, folder: Path) -> None:
+    content = (folder / name).read_bytes().rstrip()
+    (folder / name).write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=name):
+        load(folder)
+
+
+def test_weights_that_are_no_safetensors_are_refused_though_their_hash_is_right(
+    folder: Path,
+) -> None:
+    content = b"\x80\x04cposix\nsystem\n."  # as a pickle begins
+    (folder / "model.safetensors").write_bytes(content)
+    stated = {"name": "model.safetensors", "sha256": hashlib.sha256(content).hexdigest()}
+    change_manifest(folder, weights=stated)
+    with pytest.raises(ValueError, match="no safetensors file"):
+        load(folder)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"3", b"\xff\xfe\x00", b"{}"])
+def test_anything_else_in_place_of_a_manifest_is_refused(content: bytes, folder: Path) -> None:
+    (folder / "manifest.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"manifest\.json is (damaged|no manifest)"):
         load(folder)
 
 

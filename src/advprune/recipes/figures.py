@@ -22,15 +22,20 @@ BATCH = 128
 """Images a batch, of attacks and of the second measurement of latency."""
 
 
-def accuracies(recipe: Recipe, model: nn.Module, test: Images) -> Figures:
-    """Clean and attacked accuracy, with all that they rest on."""
+def accuracies(
+    recipe: Recipe, model: nn.Module, test: Images, parents: Mapping[str, nn.Module]
+) -> Figures:
+    """Clean and attacked accuracy, with all that they rest on.
+
+    What fools the parents by name, and the recipe's sources, is tried on the model as well.
+    """
     settings = recipe.evaluation
     result = evaluate(
         model,
         test,
         recipe.threat.build(),
         settings.suite,
-        {source: load(source) for source in settings.sources},
+        {**{source: load(source) for source in settings.sources}, **parents},
         seed=recipe.seed,
         subset=settings.examples,
     )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -204,6 +205,7 @@ def judge(
     judged: Mapping[str, nn.Module],
     plain: Mapping[str, nn.Module],
     trained: Trained,
+    parents: Mapping[str, nn.Module] = MappingProxyType({}),
 ) -> Figures:
     """Attacks and measures networks on the test images, and saves the one called ``after``.
 
@@ -214,11 +216,16 @@ def judge(
         judged: The networks whose answers are judged, by their key in ``result.json``.
         plain: Plain networks of the same keys, whose size and speed are measured.
         trained: What training left.
+        parents: What ``after`` came from, by name: what fools them is tried on it as well, since
+            whoever attacks what ships may have them.
     """
     result: Figures = {
         "schema": 1,
         "recipe": recipe.name,
-        **{key: _network(recipe, out, key, network, splits) for key, network in judged.items()},
+        **{
+            key: _network(recipe, out, key, network, splits, parents if key == "after" else {})
+            for key, network in judged.items()
+        },
         "threat": {"norm": recipe.threat.norm, "eps": recipe.threat.eps},
         "data": recipe.data.name,
         "seed": recipe.seed,
@@ -238,9 +245,17 @@ def judge(
     return result
 
 
-def _network(recipe: Recipe, out: Path, key: str, network: nn.Module, splits: Splits) -> Figures:
-    found: Figures = {}
-    for measure in (figures.accuracies, figures.vulnerabilities, figures.radii):
+def _network(
+    recipe: Recipe,
+    out: Path,
+    key: str,
+    network: nn.Module,
+    splits: Splits,
+    parents: Mapping[str, nn.Module],
+) -> Figures:
+    attacked = partial(figures.accuracies, recipe, network, splits.test, parents)
+    found = _stage(out, f"{key}-accuracies", attacked)
+    for measure in (figures.vulnerabilities, figures.radii):
         compute = partial(measure, recipe, network, splits.test)
         found |= _stage(out, f"{key}-{measure.__name__}", compute)
     found.pop("survivors")

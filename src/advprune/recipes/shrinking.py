@@ -137,7 +137,7 @@ def shrink(
         console=console,
     )
     networks = {"dense": model, "after": trained.model.cpu().eval()}
-    result = judge(recipe, out, splits, networks, networks, trained)
+    result = judge(recipe, out, splits, networks, networks, trained, {"dense": model})
     result["shrink"] = {
         "budget": budget,
         "round_to": limit.round_to,
