@@ -4,7 +4,7 @@
 
 Each network of the zoo is quantised for ONNX Runtime and OpenVINO with 512 training images. The
 twin of a file is what `advprune evaluate` takes its gradients from: its own graph, computed by
-torch. They are compared on the test images, and on what PGD-20 makes of the first 1,000 with the
+torch. They are compared on the test images, and on what PGD-20 makes of 1,000 random ones with the
 twin's gradients, where answers are close calls; so is the network that was exported.
 """
 
@@ -26,7 +26,7 @@ from advprune.shipping import Shipped, export, load, stand_in, zoo
 from advprune.threat import ThreatModel
 
 FILES = ("float32.onnx", "int8.onnx", "float32.xml", "int8.xml")
-CALIBRATION, ATTACKED, BATCH = 512, 1000, 500
+CALIBRATION, ATTACKED, BATCH, STEPS, SEED = 512, 1000, 500, 20, 0
 THREAT = ThreatModel("linf", 0.3)
 
 
@@ -36,14 +36,18 @@ THREAT = ThreatModel("linf", 0.3)
 def main(data: Path, out: Path) -> None:
     """Compares every file of every network with its twin and writes the shares."""
     splits = sources.load("mnist", path=data)
-    drawn = stratified(splits.train.y, CALIBRATION, 0)[1]
-    training, (x, y) = splits.train.subset(drawn).tensors()[0], splits.test.tensors()
-    found = {name: _network(f"{zoo.PREFIX}{name}", training, x, y) for name in zoo.names()}
+    drawn = stratified(splits.train.y, CALIBRATION, SEED)[1]
+    training = splits.train.subset(drawn).tensors()[0]
+    found = {name: _network(f"{zoo.PREFIX}{name}", training, splits.test) for name in zoo.names()}
     write_json(
         out,
         {
             "networks": found,
-            "data": {"test": splits.test.fingerprint(), "images": len(x), "attacked": ATTACKED},
+            "data": {
+                "test": splits.test.fingerprint(),
+                "images": len(splits.test),
+                "attacked": ATTACKED,
+            },
             "calibration": CALIBRATION,
             "threat": asdict(THREAT),
             "machine": machine("onnxruntime", "openvino", "nncf"),
@@ -51,28 +55,28 @@ def main(data: Path, out: Path) -> None:
     )
 
 
-def _network(name: str, training: Tensor, x: Tensor, y: Tensor) -> dict[str, Any]:
-    network = load(name)
+def _network(name: str, training: Tensor, test: sources.Images) -> dict[str, Any]:
+    network, (x, y) = load(name), test.tensors()
     found: dict[str, Any] = {"torch": {"accuracy": _share(_classes(network, x), y)}}
     with tempfile.TemporaryDirectory() as folder:
         for file in FILES:
             calibration = training if file.startswith("int8") else None
             path = export(network, Path(folder, file), training, calibration=calibration).path
-            found[file] = _compared(Shipped(path), stand_in(path), network, x, y)
+            found[file] = _compared(Shipped(path), stand_in(path), network, test)
             click.echo(f"{name} {file}: {found[file]}")
     return found
 
 
 def _compared(
-    file: Shipped, twin: nn.Module, network: nn.Module, x: Tensor, y: Tensor
+    file: Shipped, twin: nn.Module, network: nn.Module, test: sources.Images
 ) -> dict[str, Any]:
     """Accuracy of a file, and the shares of images that twin and network give the same class."""
-    answers = _classes(file, x)
+    x, y = test.tensors()
+    answers, drawn = _classes(file, x), test.subset(stratified(y, ATTACKED, SEED)[1])
+    attack = PGD(THREAT, steps=STEPS, stop_when_fooled=False, keep="last")
+    noise = torch.Generator().manual_seed(SEED)
     attacked = torch.cat(
-        [
-            PGD(THREAT, steps=20, stop_when_fooled=False, keep="last")(twin, *batch)
-            for batch in zip(*(torch.split(part[:ATTACKED], BATCH) for part in (x, y)), strict=True)
-        ]
+        [attack(twin, *batch, generator=noise) for batch in sources.batches(drawn, BATCH)]
     )
     return {
         "accuracy": _share(answers, y),

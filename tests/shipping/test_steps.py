@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from advprune.shipping.steps import Steps, rounded
+from advprune.shipping.steps import Steps, average_pooled, padded, reshaped, rounded
 
 
 class Doubled(Steps):
@@ -30,3 +30,23 @@ def test_rounding_goes_to_the_even_neighbour_with_a_slope_of_one() -> None:
     x = torch.tensor([0.5, 1.5, -0.4], requires_grad=True)
     assert rounded(x).tolist() == [0.0, 2.0, 0.0]
     assert torch.autograd.grad(rounded(x).sum(), x)[0].tolist() == [1, 1, 1]
+
+
+def test_padding_is_added_before_and_after_rows_and_columns() -> None:
+    x = torch.ones(1, 1, 1, 1)
+    assert padded(x, (1, 0), (0, 2), 5.0).tolist() == [[[[5, 5, 5], [1, 5, 5]]]]
+    assert padded(x, (0, 0), (0, 0), 5.0) is x
+
+
+def test_an_average_counts_its_padding_or_is_refused() -> None:
+    x = torch.ones(1, 1, 1, 2)
+    found = average_pooled(x, [1, 2], [1, 1], ((0, 1), (0, 1)), ceil=False, counts_padding=True)
+    assert found.tolist() == [[[[0.5, 1.0, 0.5]]]]
+    with pytest.raises(ValueError, match="leaves out its padding"):
+        average_pooled(x, [1, 2], [1, 1], ((0, 1), (0, 1)), ceil=False, counts_padding=False)
+
+
+def test_a_size_of_zero_copies_only_where_it_may() -> None:
+    x, shape = torch.ones(2, 6), torch.tensor([0, 3, -1])
+    assert reshaped(x, shape, zero_copies=True).shape == (2, 3, 2)
+    assert reshaped(x[:0], torch.tensor([0, 3]), zero_copies=False).shape == (0, 3)

@@ -49,6 +49,15 @@ def _rows(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def _rewrite(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Changes the state that the newest checkpoint of a run holds."""
+    newest = checkpoint.latest(run / "checkpoints")
+    assert newest is not None
+    kept = checkpoint.read_state(newest)
+    change(kept)
+    (newest / "state.json").write_text(json.dumps(kept))
+
+
 def _same(a: nn.Module, b: nn.Module) -> bool:
     pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
     return all(m == n and torch.equal(v, w) for (m, v), (n, w) in pairs)
@@ -184,15 +193,6 @@ def test_a_checkpoint_of_another_schema_is_refused_by_name(
     _rewrite(tmp_path / "run", lambda kept: kept.update(schema=99))
     with pytest.raises(ValueError, match="schema 99; this advprune resumes schema 1"):
         go(make_settings(DENSE), resume=True)
-
-
-def _rewrite(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Changes the state that the newest checkpoint of a run holds."""
-    newest = checkpoint.latest(run / "checkpoints")
-    assert newest is not None
-    kept = checkpoint.read_state(newest)
-    change(kept)
-    (newest / "state.json").write_text(json.dumps(kept))
 
 
 def test_a_run_keeps_its_threads_whatever_the_process_that_resumes_it_has(

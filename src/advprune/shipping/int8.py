@@ -44,8 +44,8 @@ def onnx(path: Path, images: Tensor) -> None:
 def openvino(path: Path, images: Tensor) -> None:
     """Quantise an OpenVINO file in place with NNCF; weights keep 7 bits, as in ONNX.
 
-    Biases stay the network's. NNCF would move them until clean images keep their mean activations,
-    which left clean accuracy as it was and halved that under attack (docs/shipping.md).
+    Biases stay the network's: NNCF would move them until clean images keep their mean activations,
+    which is no help, and may be harm, where images are attacked.
     """
     runtime, nncf = need("openvino"), need("nncf")
     parameters = nncf.AdvancedQuantizationParameters(

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from advprune.shipping.extras import need
-from advprune.shipping.steps import Operator, Steps, rounded
+from advprune.shipping.steps import Operator, Steps, average_pooled, padded, reshaped, rounded
 
 
 class OnnxNetwork(Steps):
@@ -76,7 +76,8 @@ def _conv(
     group: int,
     **_: Any,
 ) -> Tensor:
-    return functional.conv2d(_padded(x, pads, 0), weight, bias, strides, 0, dilations, group)
+    x = padded(x, pads[:2], pads[2:], 0)
+    return functional.conv2d(x, weight, bias, strides, 0, dilations, group)
 
 
 def _max_pool(
@@ -89,9 +90,8 @@ def _max_pool(
     ceil_mode: int = 0,
     **_: Any,
 ) -> Tensor:
-    return functional.max_pool2d(
-        _padded(x, pads, -torch.inf), kernel_shape, strides, 0, dilations, bool(ceil_mode)
-    )
+    x = padded(x, pads[:2], pads[2:], -torch.inf)
+    return functional.max_pool2d(x, kernel_shape, strides, 0, dilations, bool(ceil_mode))
 
 
 def _average_pool(
@@ -104,14 +104,14 @@ def _average_pool(
     count_include_pad: int = 0,
     **_: Any,
 ) -> Tensor:
-    if any(pads) and not count_include_pad:
-        raise ValueError("an average pooling that leaves out its padding has no gradient here")
-    return functional.avg_pool2d(_padded(x, pads, 0), kernel_shape, strides, 0, bool(ceil_mode))
-
-
-def _padded(x: Tensor, pads: list[int], value: float) -> Tensor:
-    top, left, bottom, right = pads
-    return functional.pad(x, (left, right, top, bottom), value=value) if any(pads) else x
+    return average_pooled(
+        x,
+        kernel_shape,
+        strides,
+        (pads[:2], pads[2:]),
+        ceil=bool(ceil_mode),
+        counts_padding=bool(count_include_pad),
+    )
 
 
 def _gemm(
@@ -126,14 +126,6 @@ def _gemm(
 ) -> Tensor:
     product = alpha * (a.t() if transA else a) @ (b.t() if transB else b)
     return product if c is None else product + beta * c
-
-
-def _reshape(x: Tensor, shape: Tensor, *, allowzero: int = 0) -> Tensor:
-    sizes = [
-        x.shape[place] if size == 0 and not allowzero else size
-        for place, size in enumerate(shape.tolist())
-    ]
-    return x.reshape(sizes)
 
 
 def _reduce_mean(x: Tensor, axes: Tensor, *, keepdims: int = 1, **_: Any) -> Tensor:
@@ -195,7 +187,7 @@ OPERATORS: dict[str, Operator] = {
     "QuantizeLinear": _quantize,
     "ReduceMean": _reduce_mean,
     "Relu": torch.relu,
-    "Reshape": _reshape,
+    "Reshape": lambda x, shape, allowzero=0: reshaped(x, shape, zero_copies=not allowzero),
     "Sigmoid": torch.sigmoid,
     "Softmax": lambda x, axis=-1: x.softmax(axis),
     "Sqrt": torch.sqrt,

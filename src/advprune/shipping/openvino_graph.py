@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from advprune.shipping.extras import need
-from advprune.shipping.steps import Operator, Steps, rounded
+from advprune.shipping.steps import Operator, Steps, average_pooled, padded, reshaped, rounded
 
 
 class OpenVinoNetwork(Steps):
@@ -67,11 +67,11 @@ def _conv(
     pads_end: list[int],
     **_: Any,
 ) -> Tensor:
-    padded = _padded(x, pads_begin, pads_end, 0)
+    x = padded(x, pads_begin, pads_end, 0)
     if weight.dim() == 4:
-        return functional.conv2d(padded, weight, None, strides, 0, dilations)
+        return functional.conv2d(x, weight, None, strides, 0, dilations)
     groups = weight.shape[0]  # (groups, outputs, inputs, height, width)
-    return functional.conv2d(padded, weight.flatten(0, 1), None, strides, 0, dilations, groups)
+    return functional.conv2d(x, weight.flatten(0, 1), None, strides, 0, dilations, groups)
 
 
 def _max_pool(
@@ -85,13 +85,8 @@ def _max_pool(
     rounding_type: str,
     **_: Any,
 ) -> Tensor:
-    padded = _padded(x, pads_begin, pads_end, -torch.inf)
-    return functional.max_pool2d(padded, kernel, strides, 0, dilations, rounding_type == "ceil")
-
-
-def _padded(x: Tensor, begin: list[int], end: list[int], value: float) -> Tensor:
-    pads = (begin[1], end[1], begin[0], end[0])
-    return functional.pad(x, pads, value=value) if any(pads) else x
+    x = padded(x, pads_begin, pads_end, -torch.inf)
+    return functional.max_pool2d(x, kernel, strides, 0, dilations, rounding_type == "ceil")
 
 
 def _average_pool(
@@ -104,22 +99,18 @@ def _average_pool(
     rounding_type: str,
     **settings: Any,
 ) -> Tensor:
-    if any((*pads_begin, *pads_end)) and settings.get("exclude-pad", True):
-        raise ValueError("an average pooling that leaves out its padding has no gradient here")
-    padded = _padded(x, pads_begin, pads_end, 0)
-    return functional.avg_pool2d(padded, kernel, strides, 0, rounding_type == "ceil")
+    return average_pooled(
+        x,
+        kernel,
+        strides,
+        (pads_begin, pads_end),
+        ceil=rounding_type == "ceil",
+        counts_padding=not settings.get("exclude-pad", True),
+    )
 
 
 def _matmul(a: Tensor, b: Tensor, *, transpose_a: bool, transpose_b: bool) -> Tensor:
     return (a.mT if transpose_a else a) @ (b.mT if transpose_b else b)
-
-
-def _reshape(x: Tensor, shape: Tensor, *, special_zero: bool) -> Tensor:
-    sizes = [
-        x.shape[place] if size == 0 and special_zero else size
-        for place, size in enumerate(shape.tolist())
-    ]
-    return x.reshape(sizes)
 
 
 def _gather(x: Tensor, index: Tensor, axis: Tensor, **_: Any) -> Tensor:
@@ -158,7 +149,7 @@ OPERATORS: dict[str, Operator] = {
     "Multiply": lambda a, b, **_: a * b,
     "ReduceMean": lambda x, axes, keep_dims: x.mean(axes.tolist(), keepdim=keep_dims),
     "Relu": torch.relu,
-    "Reshape": _reshape,
+    "Reshape": lambda x, shape, special_zero: reshaped(x, shape, zero_copies=special_zero),
     "Sigmoid": torch.sigmoid,
     "Softmax": lambda x, axis: x.softmax(axis),
     "Squeeze": lambda x, axes, **_: x.squeeze(axes.flatten().tolist()),

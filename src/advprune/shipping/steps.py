@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Operator = Callable[..., Tensor]
 
@@ -79,3 +80,37 @@ def rounded(x: Tensor) -> Tensor:
     """To the nearest integer, halves to the even one, with a slope of 1."""
     whole: Tensor = _Round.apply(x)  # type: ignore[no-untyped-call]
     return whole
+
+
+def padded(x: Tensor, before: Sequence[int], after: Sequence[int], value: float) -> Tensor:
+    """Images with (rows, columns) of a value added before and after."""
+    pads = (before[1], after[1], before[0], after[0])
+    return functional.pad(x, pads, value=value) if any(pads) else x
+
+
+def average_pooled(
+    x: Tensor,
+    kernel: list[int],
+    strides: list[int],
+    pads: tuple[Sequence[int], Sequence[int]],
+    *,
+    ceil: bool,
+    counts_padding: bool,
+) -> Tensor:
+    """The mean of each window.
+
+    Raises:
+        ValueError: If there is padding that does not count.
+    """
+    if any((*pads[0], *pads[1])) and not counts_padding:
+        raise ValueError("an average pooling that leaves out its padding has no gradient here")
+    return functional.avg_pool2d(padded(x, *pads, 0), kernel, strides, 0, ceil)
+
+
+def reshaped(x: Tensor, shape: Tensor, *, zero_copies: bool) -> Tensor:
+    """Another shape; a size of 0 may stand for the one that is there."""
+    sizes = [
+        x.shape[place] if size == 0 and zero_copies else size
+        for place, size in enumerate(shape.tolist())
+    ]
+    return x.reshape(sizes)
