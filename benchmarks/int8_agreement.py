@@ -43,13 +43,10 @@ def main(data: Path, out: Path) -> None:
         out,
         {
             "networks": found,
-            "data": {
-                "test": splits.test.fingerprint(),
-                "images": len(splits.test),
-                "attacked": ATTACKED,
-            },
+            "data": {"test": splits.test.fingerprint(), "images": len(splits.test)},
+            "attacked": {"images": ATTACKED, "steps": STEPS, **asdict(THREAT)},
             "calibration": CALIBRATION,
-            "threat": asdict(THREAT),
+            "seed": SEED,
             "machine": machine("onnxruntime", "openvino", "nncf"),
         },
     )
