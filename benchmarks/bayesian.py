@@ -29,7 +29,7 @@ from advprune.gates import GatedModel, gate, restore
 from advprune.recipes.run import load_data
 from advprune.recipes.schema import Recipe
 from advprune.training import checkpoint
-from advprune.training.settings import GateSettings
+from advprune.training.parts import GateSettings
 
 
 def gated_network(run: Path, recipe: Recipe, example: Tensor) -> GatedModel:

@@ -38,7 +38,8 @@ from advprune.gates import GatedModel, gate
 from advprune.recipes.run import load_data
 from advprune.recipes.schema import Recipe
 from advprune.structure import recalibrate
-from advprune.training.settings import Budget, Phase
+from advprune.training.parts import Budget
+from advprune.training.settings import Phase
 from advprune.vulnerability import vulnerability_over
 
 RESULTS = Path(__file__).parent / "results" / "claim"

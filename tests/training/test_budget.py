@@ -12,7 +12,7 @@ from advprune.gates import GatedModel
 from advprune.threat import ThreatModel
 from advprune.training import Training, phases, train
 from advprune.training.budget import Controller, foreseen_macs, target, update
-from advprune.training.settings import Budget
+from advprune.training.parts import Budget
 
 BUDGET = Budget(macs=0.25, settled_at=0.5)
 

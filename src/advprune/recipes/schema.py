@@ -9,7 +9,8 @@ from advprune.data import SOURCES
 from advprune.evaluation.suites import find_suite
 from advprune.models import MODELS
 from advprune.threat import ThreatModel
-from advprune.training.settings import GateSettings, Settings, Training
+from advprune.training.parts import GateSettings, Settings
+from advprune.training.settings import Training
 
 
 def _radius(value: Any) -> float:

@@ -33,7 +33,8 @@ from advprune.recipes.schema import (
 from advprune.shipping import latency
 from advprune.structure import recalibrate
 from advprune.threat import ThreatModel
-from advprune.training.settings import AttackSettings, Phase, Training
+from advprune.training.parts import AttackSettings
+from advprune.training.settings import Phase, Training
 
 RANKED = 512
 """Training images that tell what each unit is worth."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from advprune.choices import check_count
 from advprune.evaluation.environment import processor
-from advprune.models import evaluating
+from advprune.models.timing import Clock, seconds_in_turns
 from advprune.shipping.runtime import Shipped
 
 
@@ -53,7 +53,7 @@ def latency(
     threads: int = 1,
     rounds: int = 100,
     warmup: int = 10,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Latency]:
     """Time the forward passes of several networks in turns, so that drift meets all alike.
 
@@ -82,15 +82,12 @@ def latency(
     torch.set_num_threads(threads)
     try:
         passes = {name: _prepared(model, images) for name, model in models.items()}
-        seconds = [
-            {name: _seconds(model, passes[name], clock) for name, model in models.items()}
-            for _ in range(warmup + rounds)
-        ][warmup:]
+        seconds = seconds_in_turns(models, passes, rounds=rounds, warmup=warmup, clock=clock)
     finally:
         torch.set_num_threads(before)
     return {
         name: _summary(
-            [times[name] for times in seconds],
+            seconds[name],
             batch=batch_size,
             threads=threads,
             backend=getattr(model, "backend", f"torch {torch.__version__}, eager"),
@@ -108,13 +105,6 @@ def _check(models: Mapping[str, nn.Module], example_input: Tensor, **counts: int
 
 def _prepared(model: nn.Module, images: Tensor) -> Callable[[], Any]:
     return model.prepared(images) if isinstance(model, Shipped) else partial(model, images)
-
-
-def _seconds(model: nn.Module, one_pass: Callable[[], Any], clock: Callable[[], float]) -> float:
-    with evaluating(model), torch.inference_mode():
-        start = clock()
-        one_pass()
-        return clock() - start
 
 
 def _summary(seconds: list[float], *, batch: int, threads: int, backend: str) -> Latency:

@@ -2,7 +2,8 @@
 
 from advprune.training.interrupt import Interrupted
 from advprune.training.loop import Trained, train
-from advprune.training.settings import AttackSettings, Budget, GateSettings, Phase, Training
+from advprune.training.parts import AttackSettings, Budget, GateSettings
+from advprune.training.settings import Phase, Training
 
 __all__ = [
     "AttackSettings",

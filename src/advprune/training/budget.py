@@ -16,7 +16,7 @@ from torch import Tensor
 
 from advprune.gates.base import ACTIVE_ABOVE
 from advprune.structure import Structure
-from advprune.training.settings import Budget
+from advprune.training.parts import Budget
 
 _PROPORTIONAL = 8.0
 _INTEGRAL = 40.0

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import torch
 from lightning_fabric import Fabric
 
-from advprune.training.settings import Precision, Training
+from advprune.training.parts import Precision
+from advprune.training.settings import Training
 
 _PRECISION: dict[Precision, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",

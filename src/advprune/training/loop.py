@@ -15,7 +15,8 @@ from advprune.models.gaussian import GaussianModel
 from advprune.threat import ThreatModel
 from advprune.training import checkpoint, epoch, host, interrupt, phases, progress, snapshot
 from advprune.training.logs import Logs
-from advprune.training.settings import GateSettings, Training
+from advprune.training.parts import GateSettings
+from advprune.training.settings import Training
 from advprune.training.state import Run, Slim, State
 
 

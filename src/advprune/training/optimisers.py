@@ -1,14 +1,41 @@
 """Adam for a named group of parameters, whose state can be named, cut and put back."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from advprune.gates import GatedModel
 from advprune.structure import resize
+from advprune.training.settings import Phase
 
 Named = dict[str, nn.Parameter]
 Slices = Mapping[str, Mapping[int, Tensor]]
+
+
+@dataclass
+class Group:
+    """Parameters with a rate of their own.
+
+    Attributes:
+        parameters: By qualified name.
+        optimiser: Their Adam.
+    """
+
+    parameters: Named
+    optimiser: torch.optim.Adam
+
+
+def grouped(model: nn.Module, phase: Phase) -> dict[str, Group]:
+    """The groups of parameters that the phase trains, with new optimisers."""
+    weights, gates = model.parameters(), []
+    if isinstance(model, GatedModel):
+        weights, gates = iter(model.weight_parameters()), model.gate_parameters()
+    groups = {"weights": _group(model, list(weights), phase.learning_rate, phase.weight_decay)}
+    if gates:
+        groups["gates"] = _group(model, gates, phase.gate_learning_rate, 0.0)
+    return groups
 
 
 def adam(parameters: Named, rate: float, weight_decay: float) -> torch.optim.Adam:
@@ -64,3 +91,9 @@ def sliced(state: Mapping[str, Tensor], slices: Slices) -> dict[str, Tensor]:
         key: resize.sliced(value, slices.get(key.rsplit(":", 1)[0], {})) if value.ndim else value
         for key, value in state.items()
     }
+
+
+def _group(model: nn.Module, wanted: list[nn.Parameter], rate: float, decay: float) -> Group:
+    ids = {id(parameter) for parameter in wanted if parameter.requires_grad}
+    named = {name: value for name, value in model.named_parameters() if id(value) in ids}
+    return Group(named, adam(named, rate, decay))

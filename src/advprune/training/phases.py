@@ -16,18 +16,11 @@ from advprune.models.sparse_gaussian import SparseModel
 from advprune.objectives import CERTIFIED
 from advprune.structure import recalibrate
 from advprune.training import average, optimisers, sparsity
+from advprune.training.cutting import choice, cut_weights
+from advprune.training.equipping import equip, fresh
 from advprune.training.settings import Phase
-from advprune.training.state import (
-    Position,
-    Run,
-    State,
-    choice,
-    cut_weights,
-    equip,
-    fresh,
-    grouped,
-    unit_weights,
-)
+from advprune.training.state import Position, Run, State
+from advprune.training.weighting import weigh
 
 _TOLERANCE = 1.02
 """How far over its budget a network may be."""
@@ -129,11 +122,11 @@ def drop(run: Run, state: State, keep: Tensor) -> None:
         for name, group in state.groups.items()
     }
     slices = remove(gated, keep)
-    state.groups = grouped(gated, state.phase(run))
+    state.groups = optimisers.grouped(gated, state.phase(run))
     for name, group in state.groups.items():
         cut = optimisers.sliced(moments[name], slices)
         optimisers.load(group.optimiser, group.parameters, cut)
-    state.unit_weights = unit_weights(run, gated, state.phase(run))
+    weigh(run, state)
     state.average = optimisers.sliced(state.average, slices)
     kept = [torch.isin(units, gated.original[name]) for name, units in before.items()]
     state.idle = state.idle[torch.cat(kept)]

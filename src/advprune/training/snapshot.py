@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from advprune.gates import GatedModel, shape_state
 from advprune.training import checkpoint, host, optimisers, phases
 from advprune.training.budget import Controller
-from advprune.training.settings import GateSettings, Training
-from advprune.training.state import Best, Clock, Position, Run, Size, State, fresh, show_kept
+from advprune.training.cutting import show_kept
+from advprune.training.equipping import fresh
+from advprune.training.parts import GateSettings
+from advprune.training.settings import Training
+from advprune.training.state import Best, Clock, Position, Run, Size, State
 
 Tensors = dict[str, Tensor]
 Json = dict[str, Any]
@@ -63,7 +66,8 @@ def resume(run: Run, folder: Path) -> State:
             f" schema {SCHEMA}: go on with the version that began the run, or begin a new one"
         )
     _check_same(run, kept)
-    state = fresh(run, _model(run, tensors, kept), Position(**kept["position"]))
+    model, position = _model(run, tensors, kept), Position(**kept["position"])
+    state = fresh(run, model, position, tensors.get("unit_seconds"))
     _load(state, tensors, kept)
     return state
 
@@ -88,6 +92,7 @@ def _tensors(state: State) -> Tensors:
         },
         "idle": state.idle,
         **({} if state.perturbation is None else {"perturbation": state.perturbation}),
+        **({} if state.unit_seconds is None else {"unit_seconds": state.unit_seconds}),
         "random.order": state.order_at_start,
         "random.attack": state.attack.get_state(),
         "random.global": torch.get_rng_state(),

@@ -16,17 +16,17 @@ from advprune.gates import CurrentNetwork, GatedModel, gate
 from advprune.models.gaussian import GaussianModel
 from advprune.structure import Structure
 from advprune.threat import ThreatModel
-from advprune.training import average, importance, optimisers, sparsity
+from advprune.training import average, importance, sparsity
 from advprune.training.budget import Controller
-from advprune.training.optimisers import Named
-from advprune.training.settings import GateSettings, Phase, Sparsity, Training
+from advprune.training.optimisers import Group
+from advprune.training.parts import GateSettings
+from advprune.training.settings import Phase, Training
 
 Slim = Callable[[GatedModel, Tensor], nn.Module]
 """Folds a gated network into a plain, smaller one, given an example input."""
 
-# Seeds of the generators, so far apart that those of neighbouring runs do not meet.
-_ATTACK_STREAM = 1_000_003
 _VALIDATION_STREAM = 2_000_003
+"""Of a run's seed, so far from others that those of neighbouring runs do not meet."""
 
 
 @dataclass(frozen=True)
@@ -182,19 +182,6 @@ class Clock:
 
 
 @dataclass
-class Group:
-    """Parameters with a rate of their own.
-
-    Attributes:
-        parameters: By qualified name.
-        optimiser: Their Adam.
-    """
-
-    parameters: Named
-    optimiser: torch.optim.Adam
-
-
-@dataclass
 class State:
     """All that steps change.
 
@@ -220,6 +207,8 @@ class State:
         current: Follows a gated network as it would ship. This and the next follow from the rest,
             so that no checkpoint holds them.
         unit_weights: (all units,) factors on the units' KL; None is 1 each.
+        unit_seconds: (units of the unpruned network,) measured time that each takes, where a phase
+            weighs by it: measured once a run, since no two measurements agree.
     """
 
     model: nn.Module
@@ -242,6 +231,7 @@ class State:
     clock: Clock = field(default_factory=Clock)
     current: CurrentNetwork | None = None
     unit_weights: Tensor | None = None
+    unit_seconds: Tensor | None = None
 
     def phase(self, run: Run) -> Phase:
         """The phase that the run is in."""
@@ -263,122 +253,6 @@ class State:
         return self.model if self.current is None else self.current.refreshed()
 
 
-def fresh(run: Run, model: nn.Module, position: Position) -> State:
-    """A state in which nothing has been trained yet, for a model of the position's phase."""
-    order = torch.Generator().manual_seed(run.settings.seed)
-    state = State(
-        model=model,
-        position=position,
-        groups={},
-        average={},
-        idle=torch.empty(0),
-        order=order,
-        order_at_start=order.get_state(),
-        attack=torch.Generator().manual_seed(run.settings.seed + _ATTACK_STREAM),
-    )
-    equip(state, run)
-    return state
-
-
-def equip(state: State, run: Run) -> None:
-    """Gives the state's model what its phase trains it with, all of it new."""
-    phase = state.phase(run)
-    state.groups = grouped(state.model, phase)
-    state.masks, state.duals, state.learned = {}, {}, None
-    if phase.sparsity is not None:
-        _begin_cutting(run, state, phase, phase.sparsity)
-    state.average = average.start(state.model) if phase.average is not None else {}
-    state.controller = Controller()
-    state.perturbation = None
-    state.current, state.unit_weights, state.idle = None, None, torch.empty(0)
-    if isinstance(state.model, GatedModel):
-        state.current = CurrentNetwork(state.model)
-        state.unit_weights = unit_weights(run, state.model, phase)
-        state.idle = torch.zeros(state.model.structure.units, dtype=torch.int64)
-
-
-def _begin_cutting(run: Run, state: State, phase: Phase, settings: Sparsity) -> None:
-    if settings.learned is not None:
-        state.learned = _importance(run, state.model, settings)
-        trained = state.learned.parameters
-        adam = optimisers.adam(trained, phase.learning_rate, phase.weight_decay)
-        state.groups = {"weights": Group(trained, adam)}
-        show_kept(state)
-    elif settings.admm is not None:
-        state.duals = sparsity.admm_start(state.model, choice(run, settings))
-    elif settings.every is None:
-        cut_weights(run, state, settings)
-
-
-def _importance(run: Run, model: nn.Module, settings: Sparsity) -> importance.Importance:
-    if settings.learned == "scores":
-        return importance.scored(model, choice(run, settings))
-    return importance.rated(model, choice(run, settings), 1 - settings.share, settings.pressure)
-
-
-def show_kept(state: State) -> None:
-    """Puts the weights that are kept as the scores are now into the model, and 0 for the others."""
-    if state.learned is not None:
-        importance.write(state.learned, state.model, state.learned.masks())
-
-
-def project(run: Run, state: State) -> None:
-    """Sets what is not chosen to 0 now; it may grow again."""
-    settings = state.phase(run).sparsity
-    assert settings is not None
-    kept = choice(run, settings)(sparsity.prunable(state.model))
-    sparsity.apply(kept, state.model)
-
-
-def choice(run: Run, settings: Sparsity) -> sparsity.Choice:
-    """How a phase chooses the weights that it keeps."""
-    structure = run.unpruned if settings.scope == "channel" else None
-    return sparsity.choice(settings.share, settings.scope, structure)
-
-
-def cut_weights(run: Run, state: State, settings: Sparsity) -> None:
-    """Sets what is not chosen to 0, where it stays until the phase ends."""
-    if state.learned is not None:
-        state.learned.settle()
-        state.masks = state.learned.masks()
-        importance.write(state.learned, state.model, state.masks)
-        return
-    state.masks = choice(run, settings)(sparsity.prunable(state.model))
-    sparsity.apply(state.masks, state.model)
-
-
-def grouped(model: nn.Module, phase: Phase) -> dict[str, Group]:
-    """The groups of parameters that the phase trains, with new optimisers."""
-    weights, gates = model.parameters(), []
-    if isinstance(model, GatedModel):
-        weights, gates = iter(model.weight_parameters()), model.gate_parameters()
-    groups = {"weights": _group(model, list(weights), phase.learning_rate, phase.weight_decay)}
-    if gates:
-        groups["gates"] = _group(model, gates, phase.gate_learning_rate, 0.0)
-    return groups
-
-
-def unit_weights(run: Run, gated: GatedModel, phase: Phase) -> Tensor | None:
-    """Factors on the units' KL, (all units,) with mean 1 over the unpruned network, or None.
-
-    A unit's factor is in proportion to the multiply-accumulates that would go if it alone were
-    removed from the unpruned network: taken from the present one, cheap layers would be spared
-    the more the sooner others shrink.
-    """
-    if phase.kl_weighting == "units":
-        return None
-    macs = run.unpruned.unit_macs()
-    by_group = run.unpruned.split(macs / macs.mean())
-    left = [by_group[name][units] for name, units in gated.original.items()]
-    return torch.cat(left).to(run.fabric.device, torch.float32)
-
-
 def validation_seed(run: Run, state: State) -> int:
     """The seed of a validation: by the run's seed and how far it has come."""
     return run.settings.seed + _VALIDATION_STREAM + state.position.total
-
-
-def _group(model: nn.Module, wanted: list[nn.Parameter], rate: float, decay: float) -> Group:
-    ids = {id(parameter) for parameter in wanted if parameter.requires_grad}
-    named = {name: value for name, value in model.named_parameters() if id(value) in ids}
-    return Group(named, optimisers.adam(named, rate, decay))

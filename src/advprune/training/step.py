@@ -21,8 +21,9 @@ from advprune.objectives import (
 )
 from advprune.training import average, budget, optimisers, schedule, sparsity
 from advprune.training.adversary import Adversary, adversary, eps_share
+from advprune.training.cutting import project, show_kept
 from advprune.training.settings import Phase
-from advprune.training.state import Run, State, project, show_kept
+from advprune.training.state import Run, State
 
 _BUDGET_EVERY = 10
 """Steps between two moves of the budget's controller."""
