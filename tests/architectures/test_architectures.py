@@ -24,24 +24,6 @@ GATED = [each for each in ARCHITECTURES.values() if each.refused is None]
 REFUSED = [each for each in ARCHITECTURES.values() if each.refused is not None]
 
 
-OPEN = {
-    ("test_the_slim_network_learns", "HeadOnlyInTraining"): (
-        "what only runs in training is not cut, so the slim network cannot train"
-    ),
-}
-"""What does not work yet, by the check and the architecture that show it."""
-
-
-@pytest.fixture(autouse=True)
-def _expect_what_is_open(request: pytest.FixtureRequest) -> None:
-    """Marks what is open; once it works, its test fails until it is taken off the list."""
-    parameters = request.node.callspec.params
-    shown = parameters.get("each") or parameters["refused"]
-    why = OPEN.get((request.node.originalname, shown.name))
-    if why is not None:
-        request.applymarker(pytest.mark.xfail(reason=why, strict=True))
-
-
 @pytest.fixture(scope="module", params=GATED, ids=lambda each: each.name)
 def each(request: pytest.FixtureRequest) -> Architecture:
     found: Architecture = request.param

@@ -19,7 +19,7 @@ def value(operator: str, *arguments: Any, **keywords: Any) -> Any:
     network = nn.Module()
     network.a = nn.Module().eval()
     network.a.register_buffer("t", torch.tensor([3.0, 4.0]))
-    return calls(program, ())[0].run(network, {}, X)
+    return calls(program, (), training=False)[0].run(network, {}, X)
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,12 @@ def test_values_are_forgotten_once_they_were_read_last() -> None:
         Step(name="one", operator="aten.relu.default", arguments=[{"input": 0}]),
         Step(name="two", operator="aten.relu.default", arguments=[{"step": "one"}]),
         Step(name="out", operator="aten.add.Tensor", arguments=[{"step": "one"}, {"step": "two"}]),
-        Step(name="idle", operator="aten.relu.default", arguments=[{"step": "out"}]),
+        Step(name="head", operator="aten.relu.default", arguments=[{"step": "two"}]),
     ]
-    program = Program(steps=chain, output="out", tensors={})
-    assert [call.forget for call in calls(program, ())] == [(), (), ("one", "two"), ()]
+    program = Program(steps=chain, output="out", tensors={}, training_outputs=["out", "head"])
+    evaluated, trained = (calls(program, (), training) for training in (False, True))
+    assert [call.forget for call in evaluated] == [(), (), ("one", "two")]
+    assert [call.forget for call in trained] == [(), (), ("one",), ("two",)]
 
 
 def test_a_tensor_is_found_by_its_name() -> None:

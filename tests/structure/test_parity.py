@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from advprune.structure.parity import mismatch
+from advprune.structure.parity import difference, mismatch
 
 X = torch.ones(2, 2)
 
@@ -19,3 +19,12 @@ def test_a_mismatch_says_what_differs() -> None:
     assert "logits differ by nan" in str(mismatch(model, X, expected * torch.nan))
     assert "shape (2, 3), not (2, 4)" in str(mismatch(model, X, torch.ones(2, 4)))
     assert "a width is fixed" in str(mismatch(nn.Linear(5, 3), X, expected))
+
+
+def test_several_answers_are_compared_one_by_one() -> None:
+    one, two = torch.ones(2, 3), torch.zeros(2, 3)
+    assert difference((one, two), (one, two)) is None
+    assert "logits differ by 1" in str(difference((one, one + 1), (one, one)))
+    assert difference({"a": one, "b": None}, {"a": one, "b": None}) is None
+    assert "it gives" in str(difference((one,), (one, two)))
+    assert "a tuple, not one tensor" in str(difference((one,), one))

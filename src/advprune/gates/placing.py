@@ -1,35 +1,28 @@
 """Placing gates on a model."""
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from advprune.choices import check_arguments, choose
 from advprune.gates.base import Gate
 from advprune.gates.beta_bernoulli import BetaBernoulli
 from advprune.gates.bottleneck import Bottleneck
-from advprune.gates.cutting import GatedCut
 from advprune.gates.dependent_beta_bernoulli import DependentBetaBernoulli
 from advprune.gates.fixed import Fixed
 from advprune.gates.gated import GatedModel
 from advprune.gates.hard_concrete import HardConcrete
 from advprune.gates.log_normal import LogNormal
+from advprune.gates.trials import check_examples, wrong_cut
 from advprune.gates.variational_dropout import VariationalDropout
-from advprune.models.modes import evaluating
-from advprune.structure import (
-    Structure,
-    UnsupportedModelError,
-    least,
-    living,
-)
-from advprune.structure.graph import Graph, export
+from advprune.structure import Structure, UnsupportedModelError, least
+from advprune.structure.graph import Graph
 from advprune.structure.network import difference_in_training, network_of, twin_of
-from advprune.structure.parity import mismatch
 from advprune.structure.trace import check_images, structure_of
+from advprune.structure.training import export_both
 
 FAMILIES: dict[str, Callable[..., Gate]] = {
     "beta_bernoulli": BetaBernoulli,
@@ -92,7 +85,7 @@ def gate(
         )
     make = maker(family, options)
     check_images(example_input)
-    graph = export(model, example_input)
+    graph = export_both(model, example_input)
     place = partial(_placed, graph, example_input, tuple(per_position), make)
     try:
         own = place(copy.deepcopy(model))
@@ -151,7 +144,7 @@ def _placed_in_part(
         good: list[str] = []
         whole = {}
         for name in trial.structure.groups:
-            found = _wrong_cut(trial, example_input, [*good, name])
+            found = wrong_cut(trial, example_input, [*good, name])
             if found is None:
                 good.append(name)
             else:
@@ -176,10 +169,10 @@ def _placed(
     """Returns the model with gates on it, tried in several cuts."""
     structure = structure_of(graph, model, whole).with_input_gates(per_position)
     gated = _with_gates(model, structure, make)
-    found = _wrong_cut(gated, example_input, structure.groups)
+    found = wrong_cut(gated, example_input, structure.groups)
     if found is not None:
         raise UnsupportedModelError(f"{type(model).__name__} cannot be cut: {found}")
-    _check_examples(gated, example_input)
+    check_examples(gated, example_input)
     return gated
 
 
@@ -190,51 +183,3 @@ def _with_gates(model: nn.Module, structure: Structure, make: Callable[[int], Ga
         for name, group in structure.groups.items()
     }
     return GatedModel(model, structure, gates)
-
-
-def _wrong_cut(gated: GatedModel, example_input: Tensor, groups: Collection[str]) -> str | None:
-    """Returns how the network differs once groups are cut, in one of several ways; None if not.
-
-    Half open: with the last unit of each group cut, with a random half of all units, with as many
-    as can go. A class that has a width fixed in its forward fails at one of them.
-    """
-    structure = gated.structure
-    spans = [group.span for name, group in structure.groups.items() if name in groups]
-    last, others = torch.ones(2, structure.units, dtype=torch.bool)
-    last[[span.stop - 1 for span in spans]] = False
-    for span in spans:
-        others[span] = False
-    random = torch.rand(structure.units, generator=torch.Generator().manual_seed(0))
-    for active in (last, (random < 0.5) | others, others):
-        found = _difference(gated, example_input[:2], living(structure, active, random))
-        if found is not None:
-            return found
-    return None
-
-
-@torch.no_grad()
-def _check_examples(gated: GatedModel, example_input: Tensor) -> None:
-    """Raises where an example meets the gates of another: its windows lie apart in the batch."""
-    image = example_input[:1]
-    values = torch.linspace(0.5, 1.0, 2 * gated.structure.units).to(image).view(2, -1)
-    with evaluating(gated):
-        with gated.board.holding(values):
-            together = gated.model(torch.cat([image, image]))
-        for one, found in zip(values[:, None], together[:, None], strict=True):
-            with gated.board.holding(one):
-                mixed = mismatch(gated.model, image, found)
-            if mixed is not None:
-                raise UnsupportedModelError(
-                    f"{type(gated.model).__name__} mixes the examples of a batch, so each cannot"
-                    f" have gates of its own: {mixed}"
-                )
-
-
-def _difference(gated: GatedModel, x: Tensor, keep: Tensor) -> str | None:
-    """Returns how the network differs when the units outside `keep` are cut."""
-    structure, like = gated.structure, next(gated.parameters())
-    values = torch.linspace(0.5, 1.0, structure.units).to(like.device, like.dtype)
-    values = values * keep.to(like.device)
-    with evaluating(gated), torch.no_grad(), gated.board.holding(values.unsqueeze(0)):
-        expected = gated.model(x)
-    return mismatch(GatedCut(gated, keep).refresh(values), x, expected)

@@ -1,6 +1,6 @@
 """Running the steps of a stored graph."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,8 @@ class Call:
     forget: tuple[str, ...]
 
 
-def calls(program: Program, layers: Iterable[str]) -> tuple[Call, ...]:
-    """Returns the program's steps, ready to run.
+def calls(program: Program, layers: Iterable[str], training: bool) -> tuple[Call, ...]:
+    """Returns the steps that a program runs in a mode, ready to run.
 
     Everything of the network is looked up by name at each run, so that layers and tensors may be
     replaced and the network copied.
@@ -39,25 +39,27 @@ def calls(program: Program, layers: Iterable[str]) -> tuple[Call, ...]:
     Args:
         program: the graph.
         layers: names of torch's own layers, which run their steps by being called.
+        training: whether in train mode.
     """
     own = set(layers)
-    forget = _forgotten(program)
+    steps = program.run(training)
+    forget = _forgotten(steps, program.outputs(training))
     return tuple(
         Call(
             step.name,
             _layer(step) if layer_of(step) in own else _operator(step),
             tuple(forget.get(step.name, ())),
         )
-        for step in program.steps
+        for step in steps
     )
 
 
-def _forgotten(program: Program) -> dict[str, list[str]]:
+def _forgotten(steps: Iterable[Step], outputs: Collection[str]) -> dict[str, list[str]]:
     """Returns, by step, the values that it reads last."""
-    last = {name: step.name for step in program.steps for name in step.read()}
+    last = {name: step.name for step in steps for name in step.read()}
     forgotten: dict[str, list[str]] = {}
     for name, reader in last.items():
-        if name != program.output:
+        if name not in outputs:
             forgotten.setdefault(reader, []).append(name)
     return forgotten
 

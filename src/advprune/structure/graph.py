@@ -2,12 +2,13 @@
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.fx import Node
 
 from advprune.structure.errors import UnsupportedModelError, UnsupportedOperatorError
@@ -17,6 +18,9 @@ BATCH = 2
 
 An example of one would be specialised away, so every example is widened to two.
 """
+
+_RESTING = {"training": False, "train": False, "use_input_stats": False, "dropout_p": 0.0}
+"""What an operator is told in eval mode, by the name of its argument."""
 
 _VIEWS = {f"aten.{name}.default" for name in ("view", "reshape", "_unsafe_view")}
 _DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
@@ -32,11 +36,16 @@ class Graph:
             `node.meta["custom"]["dropout"]`.
         tensors: qualified name of the parameter, buffer or constant, by node name.
         values: their values, by node name.
+        training: nodes that run in train mode alone, in execution order, after the others.
+        training_results: the nodes whose values the model gives in train mode, where they are
+            others.
     """
 
     nodes: tuple[Node, ...]
     tensors: Mapping[str, str]
     values: Mapping[str, Tensor]
+    training: tuple[Node, ...] = ()
+    training_results: tuple[Node, ...] = ()
 
 
 def export(model: nn.Module, example_input: Tensor) -> Graph:
@@ -52,19 +61,29 @@ def export(model: nn.Module, example_input: Tensor) -> Graph:
     Raises:
         UnsupportedModelError: `torch.export` refuses the model; its words are kept.
     """
+    return graph_of(copy.deepcopy(model).eval(), example_input)
+
+
+def graph_of(model: nn.Module, example_input: Tensor) -> Graph:
+    """Returns `export` of the model in the mode it is in, which may change its buffers.
+
+    Norms and dropout do in train mode what they do in eval mode, and no buffer is changed.
+    """
     example = example_input[:1].expand(BATCH, *example_input.shape[1:]).contiguous()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             program = torch.export.export(
-                copy.deepcopy(model).eval(),
-                (example,),
-                dynamic_shapes=({0: torch.export.Dim.AUTO},),
+                model, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
             )
+            if model.training:
+                _rest(program.graph)
             _mark_dropouts(program.graph)
             table = torch.export.default_decompositions()
             del table[torch.ops.aten.linear.default]
             program = program.run_decompositions(table)
+            if model.training:
+                _give_only(program.graph, program.graph_signature.user_outputs)
             _infer_batch(program.graph)
         except Exception as error:
             raise UnsupportedModelError(
@@ -132,6 +151,11 @@ def holds_tensor(node: Node) -> bool:
     return isinstance(value[0] if isinstance(value, (tuple, list)) and value else value, Tensor)
 
 
+def results_of(output: Node) -> tuple[Node, ...]:
+    """Returns the nodes whose values a graph gives, from its last node."""
+    return tuple(result for result in output.args[0] if isinstance(result, Node))  # type: ignore[union-attr]
+
+
 def module_of(node: Node) -> str:
     """Returns the qualified name of the module that calls the node's operator."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
@@ -156,6 +180,23 @@ def refusal(node: Node, reason: str, task: str = "prune through") -> Unsupported
     """Returns the error that names the node's operator, module and place, and what failed."""
     where = (str(node.target), module_of(node), place_of(node))
     return UnsupportedOperatorError(*where, reason, task)
+
+
+def _rest(graph: torch.fx.Graph) -> None:
+    """Tells norms and dropouts what they are told in eval mode."""
+    for node in graph.nodes:
+        known = node.target._schema.arguments if isinstance(node.target, OpOverload) else ()  # noqa: SLF001 - torch names arguments nowhere else
+        for place, argument in enumerate(known):
+            if argument.name in _RESTING and place < len(node.args):
+                node.update_arg(place, _RESTING[argument.name])
+            if argument.name in _RESTING and argument.name in node.kwargs:
+                node.update_kwarg(argument.name, _RESTING[argument.name])
+
+
+def _give_only(graph: torch.fx.Graph, names: Collection[Any]) -> None:
+    """Leaves out of the results what is there to change buffers."""
+    output = graph.output_node()
+    output.args = (tuple(node for node in results_of(output) if node.name in names),)
 
 
 def _mark_dropouts(graph: torch.fx.Graph) -> None:

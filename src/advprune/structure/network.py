@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from advprune.models.modes import evaluating
 from advprune.structure.calls import calls, tensor_of
-from advprune.structure.graph import Graph, export
+from advprune.structure.graph import Graph
 from advprune.structure.layers import layers
 from advprune.structure.parity import mismatch
 from advprune.structure.program import Program
+from advprune.structure.training import export_both
 from advprune.structure.writing import held_tensors, program_of
 
 _TRAINED = 8
@@ -46,20 +47,22 @@ class GraphNetwork(nn.Module):
         if wrong := program.tensors.keys() ^ tensors.keys():
             raise ValueError(f"the graph's tensors and those given differ in {sorted(wrong)}")
         made = layers(program, tensors)
-        self.graph_program = program
-        self.graph_calls = calls(program, made)
+        self._run(program, made)
         self._place_modules(made)
         self._place_tensors(tensors)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns what the graph gives for images (batch, channels, height, width)."""
+    def forward(self, x: Tensor) -> Any:
+        """Returns what the graph gives for images (batch, channels, height, width).
+
+        That is one tensor, and several in a tuple where train mode gives more.
+        """
         values: dict[str, Any] = {}
-        for call in self.graph_calls:
+        for call in self.graph_calls[self.training]:
             values[call.name] = call.run(self, values, x)
             for name in call.forget:
                 del values[name]
-        result: Tensor = values[self.graph_program.output]
-        return result
+        results = tuple(values[name] for name in self.graph_program.outputs(self.training))
+        return results[0] if len(results) == 1 else results
 
     def held(self) -> dict[str, Tensor]:
         """Returns the tensors by name, as `GraphNetwork` takes them: constants too, no copies."""
@@ -82,8 +85,11 @@ class GraphNetwork(nn.Module):
                     size if index is None else [*old[:index], size, *old[index + 1 :]]
                 )
         made = [name for name, part in self.named_modules() if type(part) is not nn.Module and name]
-        self.graph_program = program.rewritten(changes)
-        self.graph_calls = calls(self.graph_program, made)
+        self._run(program.rewritten(changes), made)
+
+    def _run(self, program: Program, made: Collection[str]) -> None:
+        self.graph_program = program
+        self.graph_calls = {mode: calls(program, made, mode) for mode in (False, True)}
 
     def _place_modules(self, made: Mapping[str, nn.Module]) -> None:
         owners = [name.rpartition(".")[0] for name in self.graph_program.tensors]
@@ -131,7 +137,7 @@ def graph_network(model: nn.Module, example_input: Tensor) -> GraphNetwork:
         UnsupportedModelError: the model cannot be exported, or uses an operator not on the list.
         ValueError: the graph does not compute what the model does.
     """
-    return network_of(export(model, example_input), model, example_input)
+    return network_of(export_both(model, example_input), model, example_input)
 
 
 def network_of(graph: Graph, model: nn.Module, example_input: Tensor) -> GraphNetwork:

@@ -79,6 +79,8 @@ class Program(BaseModel):
         steps: in the order of execution.
         output: the step whose value is the network's.
         tensors: everything that the network holds, by qualified name.
+        training_outputs: the steps whose values are the network's in train mode, where these are
+            others, as where an auxiliary head runs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -86,6 +88,7 @@ class Program(BaseModel):
     steps: list[Step]
     output: str
     tensors: dict[str, Held]
+    training_outputs: list[str] = []
 
     @model_validator(mode="after")
     def _whole(self) -> "Program":
@@ -99,12 +102,27 @@ class Program(BaseModel):
             if step.name in steps:
                 raise ValueError(f"two steps have the name {step.name!r}")
             steps.add(step.name)
-        if self.output not in steps:
-            raise ValueError(f"the output {self.output!r} is no step")
+        for output in (self.output, *self.training_outputs):
+            if output not in steps:
+                raise ValueError(f"the output {output!r} is no step")
         for name, held in self.tensors.items():
             if held.same_as is not None and held.same_as not in self.tensors:
                 raise ValueError(f"tensor {name!r} is to be {held.same_as!r}, which is not there")
         return self
+
+    def outputs(self, training: bool) -> list[str]:
+        """Returns the steps whose values are the network's in a mode."""
+        return (training and self.training_outputs) or [self.output]
+
+    def run(self, training: bool) -> list[Step]:
+        """Returns the steps that lead to the outputs of a mode, in order."""
+        wanted = set(self.outputs(training))
+        found = []
+        for step in reversed(self.steps):
+            if step.name in wanted:
+                wanted.update(step.read())
+                found.append(step)
+        return found[::-1]
 
     def rewritten(self, arguments: Mapping[str, Mapping[int, Any]]) -> "Program":
         """Returns the program with other arguments.

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from advprune.structure.closing import close
 from advprune.structure.errors import UnsupportedModelError
 from advprune.structure.flow import Flow
-from advprune.structure.graph import Graph, export
+from advprune.structure.graph import Graph
 from advprune.structure.labels import compact, varying
 from advprune.structure.parts import Group, Layer
 from advprune.structure.plan import Structure
 from advprune.structure.resize import names_of, tensors_of
 from advprune.structure.sizes import sizes
+from advprune.structure.training import export_both
 from advprune.structure.walk import walk
 
 
@@ -29,7 +30,7 @@ def trace(model: nn.Module, example_input: Tensor) -> Structure:
             why of each layer, of an operator without a rule by name and place.
     """
     check_images(example_input)
-    flow = walk(export(model, example_input), model)
+    flow = walk(export_both(model, example_input), model)
     close(flow)
     return _numbered(flow)
 

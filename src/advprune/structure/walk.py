@@ -1,11 +1,15 @@
 """Letting units flow over a whole graph."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
 import advprune.structure.rules  # noqa: F401 - registers the rules
 from advprune.structure.flow import RULES, Flow, Labels, fixed, is_tensor
-from advprune.structure.graph import Graph, refusal
+from advprune.structure.graph import Graph, refusal, results_of
 from advprune.structure.labels import FIXED, spread
 
 MAKERS = {f"aten.{name}.default" for name in ("convolution", "linear", "addmm", "mm")}
@@ -22,19 +26,40 @@ def walk(graph: Graph, model: nn.Module) -> Flow:
     """
     flow = Flow(graph, model)
     for node in graph.nodes:
-        if node.op == "placeholder" and node.name not in graph.tensors:
-            flow.labels[node] = fixed(node)
-        elif node.op == "output":
-            for source in filter(is_tensor, node.all_input_nodes):
-                flow.units.freeze(flow.of(source), "its outputs are the model's")
-        elif any(source in flow.labels for source in node.all_input_nodes) and _has_value(node):
-            flow.labels[node] = _apply(flow, node)
+        _pass(flow, node)
+    _train(flow)
     for name, labels in flow.tensors():
         for dim, ids in flow.slices.get(name, {}).items():  # a weight that is used otherwise, too
             flow.units.tie(
                 spread(ids, dim, labels.dim()), labels, f"'{name}' joins it to what stays"
             )
     return flow
+
+
+def _pass(flow: Flow, node: Node) -> None:
+    if node.op == "placeholder" and node.name not in flow.graph.tensors:
+        flow.labels[node] = fixed(node)
+    elif node.op == "output":
+        _give(flow, results_of(node))
+    elif any(source in flow.labels for source in node.all_input_nodes) and _has_value(node):
+        flow.labels[node] = _apply(flow, node)
+
+
+def _give(flow: Flow, results: Iterable[Node]) -> None:
+    for source in filter(is_tensor, results):
+        flow.units.freeze(flow.of(source), "its outputs are the model's")
+
+
+def _train(flow: Flow) -> None:
+    """Passes what runs in train mode alone: it reads units, but makes none and costs nothing."""
+    start, work = flow.units.count, {name: r.pair_macs for name, r in flow.readings.items()}
+    for node in flow.graph.training:
+        _pass(flow, node)
+    _give(flow, flow.graph.training_results)
+    made = flow.units.roots(torch.arange(start, flow.units.count))
+    flow.units.freeze(made[made >= start], "it runs in train mode alone")
+    for name, reading in flow.readings.items():
+        flow.readings[name] = replace(reading, pair_macs=work.get(name, 0))
 
 
 def _has_value(node: Node) -> bool:

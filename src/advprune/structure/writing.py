@@ -1,6 +1,8 @@
 """From an exported graph to plain data."""
 
 import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -9,7 +11,14 @@ from torch.fx import Node
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from advprune.structure.errors import UnsupportedModelError
-from advprune.structure.graph import Graph, holds_tensor, module_of, open_shape_of, place_of
+from advprune.structure.graph import (
+    Graph,
+    holds_tensor,
+    module_of,
+    open_shape_of,
+    place_of,
+    results_of,
+)
 from advprune.structure.operators import BATCH_NORM, name_of, operator_of
 from advprune.structure.program import Held, Program, Step
 from advprune.structure.resize import tensors_of
@@ -20,7 +29,7 @@ _DROPPED = ("layout", "pin_memory", "non_blocking")
 
 
 def program_of(graph: Graph, model: nn.Module) -> Program:
-    """Returns a graph as plain data.
+    """Returns a graph as plain data; what train mode alone runs is left out if it cannot be told.
 
     Args:
         graph: the model's, from `graph.export`.
@@ -30,7 +39,12 @@ def program_of(graph: Graph, model: nn.Module) -> Program:
         UnsupportedModelError: an operator that is not known, by name and place, a batch size that
             the graph does not leave open, or more than one output.
     """
-    return _Writer(graph, model).written()
+    try:
+        return _Writer(graph, model).written()
+    except UnsupportedModelError:
+        if not graph.training:
+            raise
+        return _Writer(replace(graph, training=(), training_results=()), model).written()
 
 
 def held_tensors(graph: Graph, model: nn.Module) -> dict[str, Tensor]:
@@ -51,15 +65,18 @@ class _Writer:
 
     def written(self) -> Program:
         steps, output = [], ""
-        for node in self._graph.nodes:
+        for node in (*self._graph.nodes, *self._graph.training):
             if node.op == "placeholder":
                 self._reference[node] = self._placeholder(node)
             elif node.op == "output":
-                output = self._output(node)
+                output = self._output(results_of(node))
             elif not _skipped(node) and not self._is_choice_of_batch_norm(node):
                 steps.append(self._step(node))
                 self._reference[node] = {"step": node.name}
-        return Program(steps=steps, output=output, tensors=self._tensors())
+        trained = self._outputs(self._graph.training_results)
+        return Program(
+            steps=steps, output=output, tensors=self._tensors(), training_outputs=trained
+        )
 
     def _placeholder(self, node: Node) -> dict[str, Any]:
         if node.name in self._graph.tensors:
@@ -69,14 +86,16 @@ class _Writer:
         self._dtype = node.meta["val"].dtype
         return {"input": 0}
 
-    def _output(self, node: Node) -> str:
-        results = node.args[0]
-        if not isinstance(results, (tuple, list)) or len(results) != 1:
+    def _output(self, results: Sequence[Node]) -> str:
+        if len(results) != 1:
             raise UnsupportedModelError("the model's output is not one tensor")
-        name = self._reference[results[0]].get("step")  # type: ignore[index]
-        if name is None:
+        return self._outputs(results)[0]
+
+    def _outputs(self, results: Iterable[Node]) -> list[str]:
+        references = [self._reference[result] for result in results]
+        if any("step" not in reference for reference in references):
             raise UnsupportedModelError("the model gives out what it was given")
-        return str(name)
+        return [str(reference["step"]) for reference in references]
 
     def _is_choice_of_batch_norm(self, node: Node) -> bool:
         """Whether the node picks a result of a batch norm, whose step gives one alone."""
