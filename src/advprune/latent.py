@@ -5,7 +5,7 @@ A latent feature is the gated value m ∘ h.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -31,15 +31,13 @@ class Feature:
         raw: h, (batch, units, ...), as it lies on the way to the logits.
         gate: m, (batch or 1, units, 1, ...), 0 for units that go when the network is cut; None
             where h already is gated.
-        units: how many h holds, each with its positions side by side where these lie among them.
-        reader: the layer that h was given to, which says where examples and units lie in it; None
-            where they lie along dimensions 0 and 1.
+        reading: where examples and units lie in h, which a layer was given; None where they lie
+            along dimensions 0 and 1.
     """
 
     raw: Tensor
     gate: Tensor | None = None
-    units: int | None = None
-    reader: Layer | None = None
+    reading: "Reading | None" = None
 
     @property
     def value(self) -> Tensor:
@@ -49,11 +47,43 @@ class Feature:
 
     def by_unit(self, x: Tensor) -> Tensor:
         """Returns what is shaped like `raw`, with units as dimension 1, (batch, units, ...)."""
-        if self.reader is not None:
-            x = self.reader.examples.first(x, self.reader.channels)
-        if self.units is None or x.shape[1] % self.units:
-            return x
-        return x.reshape(len(x), self.units, -1)
+        return x if self.reading is None else self.reading.by_unit(x)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a group's units lie in what its first reader is given.
+
+    Attributes:
+        layer: the reader.
+        columns: (units, places), the channels of each unit; behind the last one are those that the
+            reader does not read: they went with their gates.
+        index: (channels,), those that the reader chooses of what it is given; None is all.
+    """
+
+    layer: Layer
+    columns: Tensor
+    index: Tensor | None = None
+
+    def by_unit(self, x: Tensor) -> Tensor:
+        """Returns (batch, units, places) of what is shaped like the reader's input.
+
+        Raises:
+            ValueError: the reader is given other channels than it reads, and does not say which.
+        """
+        rows = self.layer.examples.first(x, self.layer.channels)
+        if self.index is not None:
+            rows = rows.index_select(1, self.index)
+        if rows.shape[1] != len(self.layer.given):
+            raise ValueError(
+                f"{self.layer.module} reads {len(self.layer.given)} of {rows.shape[1]} channels by"
+                " itself, so that no vulnerability is taken there"
+            )
+        flat = self.columns.flatten()
+        if not torch.equal(flat, torch.arange(rows.shape[1])):
+            padded = torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1)
+            rows = padded.index_select(1, flat.to(rows.device))
+        return rows.reshape(len(rows), len(self.columns), -1)
 
 
 Features = dict[str, Feature]
@@ -84,16 +114,14 @@ class Place:
     Attributes:
         group: whose units it holds.
         gated: whether the group's gate multiplies what the module puts out.
-        at_input: how many units a reader's input holds; None for a module's output.
-        reader: the layer whose input it is.
+        reading: of the layer whose input it is; None for a module's output.
     """
 
     name: str
     module: str
     group: str
     gated: bool = False
-    at_input: int | None = None
-    reader: Layer | None = None
+    reading: Reading | None = None
 
 
 def places(model: nn.Module, example_input: Tensor) -> list[Place]:
@@ -118,7 +146,8 @@ def places(model: nn.Module, example_input: Tensor) -> list[Place]:
         ]
         if readers:  # a gate on a layer's own inputs acts where its channels' gate does
             first = readers[0]
-            found.append(Place(name, first.module, name, at_input=group.units, reader=first))
+            reading = Reading(first, first.columns(group))
+            found.append(Place(name, first.module, name, reading=reading))
     return found
 
 
@@ -138,8 +167,13 @@ def _attach(
     model: nn.Module, place: Place, features: Features, keep: Mapping[str, Tensor]
 ) -> RemovableHandle:
     inner = model.model if isinstance(model, GatedModel) else model
+    if place.module not in dict(inner.named_modules(remove_duplicate=False)):
+        raise ValueError(
+            f"{place.module} is read without calling a layer, so that no vulnerability is taken of "
+            f"{place.group}; it is of the network's graph: advprune.structure.graph_network"
+        )
     module = inner.get_submodule(place.module)
-    if place.at_input is not None:
+    if place.reading is not None:
         return module.register_forward_pre_hook(partial(_before, features, place))
     board = model.board if isinstance(model, GatedModel) else None
 
@@ -153,11 +187,9 @@ def _before(
     features: Features, place: Place, module: nn.Module, inputs: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     x: Tensor = inputs[0].view_as(inputs[0])  # what this reader alone sees, gated or not
-    read = None
-    if isinstance(module, SelectedLinear):  # what it leaves out went with its gate
-        read = x.new_zeros(1, x.shape[1]).index_fill(1, module.index, 1.0)
-    flat = place.at_input if place.reader and place.reader.channels == -1 else None
-    features[place.name] = Feature(x, read, flat, place.reader)
+    assert place.reading is not None
+    index = module.index if isinstance(module, SelectedLinear) else None
+    features[place.name] = Feature(x, reading=replace(place.reading, index=index))
     return (x, *inputs[1:])
 
 

@@ -91,6 +91,7 @@ class Reading:
         pair_macs: multiply-accumulates of one input feeding one output, for one example.
         parameter: qualified name of the weight, '' for a computed one.
         examples: where the examples lie in the layer's input.
+        chosen: the units of what the inputs are chosen from one by one; None where they are all.
     """
 
     reads: int
@@ -101,6 +102,7 @@ class Reading:
     pair_macs: int
     parameter: str = ""
     examples: Examples = Examples()
+    chosen: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ class Layer:
             share columns of the weight; None where these are the inputs themselves.
         channels: dimension of what the layer is given along which they lie.
         examples: where the examples lie in it.
+        places: how many places a unit has in what the inputs are chosen from one by one; 0 where
+            they are all of it.
     """
 
     module: str
@@ -131,6 +135,26 @@ class Layer:
     arriving: Tensor | None = None
     channels: int = 1
     examples: Examples = Examples()
+    places: int = 0
+
+    @property
+    def given(self) -> Tensor:
+        """Returns the unit of each channel that the layer is given, (channels,)."""
+        return self.inputs[0] if self.arriving is None else self.arriving
+
+    def columns(self, group: Group) -> Tensor:
+        """Returns, (units, places), which channels are those of each unit of a group.
+
+        A place that the layer does not read has the number behind the last channel.
+        """
+        local = self.given - group.start
+        columns = ((local >= 0) & (local < group.units)).nonzero().flatten()
+        unit, order = local[columns].sort(stable=True)
+        counts = torch.bincount(unit, minlength=group.units)
+        rank = torch.arange(len(unit)) - (counts.cumsum(0) - counts)[unit]
+        table = torch.full((group.units, max(self.places, int(counts.max()))), len(local))
+        table[unit, rank] = columns[order]
+        return table
 
     def factor(self, values: Tensor) -> Tensor:
         """Returns what multiplies each input: the product of its units' values, (..., inputs).
@@ -170,4 +194,4 @@ class Layer:
 
     @cached_property
     def _given(self) -> "Columns":
-        return Columns(self.inputs[0] if self.arriving is None else self.arriving)
+        return Columns(self.given)

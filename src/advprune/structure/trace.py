@@ -78,6 +78,10 @@ def _numbered(flow: Flow) -> Structure:
     def numbers(ids: Tensor) -> Tensor:
         return number[flow.units.roots(ids)]
 
+    def places(chosen: Tensor | None) -> int:
+        own = numbers(chosen) if chosen is not None else number[:0]
+        return int(torch.bincount(own[own < units]).max()) if bool((own < units).any()) else 0
+
     layers = {
         name: Layer(
             name,
@@ -89,6 +93,7 @@ def _numbered(flow: Flow) -> Structure:
             None if reading.arriving is reading.inputs else numbers(reading.arriving),
             reading.channels,
             reading.examples,
+            places(reading.chosen),
         )
         for name, reading in flow.readings.items()
     }

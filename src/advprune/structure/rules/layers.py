@@ -91,7 +91,15 @@ def _read(flow: Flow, node: Node, x: Any, weight: Any, reading: Reading) -> None
         flow.slice(weight, {reading.reads: reading.inputs})
         _note_hidden(flow, node, x, weight, reading)
     examples = examples_in(flow, flow.entering(node, x))
-    flow.note(node, weight, replace(reading, examples=examples))
+    flow.note(node, weight, replace(reading, examples=examples, chosen=_chosen(flow, x)))
+
+
+def _chosen(flow: Flow, x: Any) -> Tensor | None:
+    """Returns the units of what inputs are chosen from one by one."""
+    if str(x.target) != "aten.index_select.default" or x.args[1] not in (-1, len(shape_of(x)) - 1):
+        return None
+    labels = flow.of(x.args[0])
+    return labels.expand(*labels.shape[:-1], shape_of(x.args[0])[-1]).flatten()
 
 
 def _note_hidden(flow: Flow, node: Node, x: Any, weight: Any, reading: Reading) -> None:
