@@ -26,9 +26,12 @@ def test_a_file_and_its_twin_are_attacked_and_shown_side_by_side(
     result = call("evaluate", "net.onnx", "--twin", "net", *options, "--out", "out.json")
     assert result.exit_code == 0, result.output
     assert "accuracy %, linf eps 0.1" in result.output
+    assert "in brackets: of the images that fool" in result.output
+    assert "its own graph, by torch" in result.output
     written = json.loads(Path("out.json").read_text())
     assert list(written) == ["net", "net.onnx"]
     assert "transfer:net" in written["net.onnx"]["attacks"]
+    assert written["net"]["gradients"] == {}
     assert written["net"]["robust"] == written["net.onnx"]["robust"]
     alone = call("evaluate", "net.onnx", *options, "--out", "alone.json")
     assert alone.exit_code == 0, alone.output

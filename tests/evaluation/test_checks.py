@@ -141,6 +141,11 @@ def test_accuracy_that_stays_where_every_image_can_be_grey_is_an_alarm() -> None
     assert names == {"accuracy at a radius of everything"}
 
 
+def test_chance_is_counted_in_images_not_in_rounded_shares() -> None:
+    x, y = torch.full((10, 1, 2, 2), 0.1), torch.arange(10) // 6
+    assert not list(check_radii(grey(1e4), x, y, THREAT))
+
+
 def test_images_that_only_a_smaller_radius_breaks_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,6 @@
 import io
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from advprune.pruning import SCORES
 from advprune.recipes.shrinking import TUNING, shrink
 from advprune.shipping import load, read_manifest
 from advprune.threat import ThreatModel
+from advprune.training import step
 
 THREAT = ThreatModel(eps=0.05)
 TUNED = TUNING.model_copy(update={"epochs": 1})
@@ -109,36 +111,37 @@ def test_a_folder_that_holds_a_run_and_a_budget_out_of_reach_are_refused(
     assert not (tmp_path / "none").exists()
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_same_units(
-    splits: data.Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_stopped_by_ctrl_c_in_its_training_ends_with_the_same_bits(
+    shrunk: tuple[nn.Module, nn.Module, Path, str],
+    splits: data.Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model, out = Mine(), tmp_path / "small"
+    model, expected, _, _ = shrunk
+    out, console = tmp_path / "small", Console(file=io.StringIO())
 
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    def again(budget: str = "macs=0.4", **settings: Any) -> nn.Module:
+        settings = {"tuning": TUNED, "examples": 20, **settings}
+        return shrink(model, splits, THREAT, budget, out=out, console=console, **settings)
 
+    def interrupted(*args: Any) -> None:
+        take(*args)
+        signal.raise_signal(signal.SIGINT)
+
+    take = step.take
     with monkeypatch.context() as patched:
-        patched.setattr("advprune.training.train", stop)
-        with pytest.raises(KeyboardInterrupt):
-            shrink(
-                model, splits, THREAT, "macs=0.4", out=out, score="magnitude", tuning=TUNED,
-                examples=20,
-            )  # fmt: skip
-    kept = json.loads((out / "cut.json").read_text())["kept"]
+        patched.setattr(step, "take", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="after step 1"):
+            again()
     with pytest.raises(ValueError, match="holds a run with another limit, score"):
-        shrink(model, splits, THREAT, "macs=0.5", out=out, tuning=TUNED, examples=20, resume=True)
+        again("macs=0.5", score="magnitude", resume=True)
     with pytest.raises(ValueError, match="holds a run with another suite"):
-        shrink(
-            model, splits, THREAT, "macs=0.4", out=out, score="magnitude", tuning=TUNED,
-            suite="strong", examples=20, resume=True,
-        )  # fmt: skip
-    monkeypatch.setitem(SCORES, "magnitude", stop)  # nothing is ranked again
-    console = Console(file=io.StringIO())
-    small = shrink(
-        model, splits, THREAT, "macs=0.4", out=out, score="magnitude", tuning=TUNED, examples=20,
-        resume=True, console=console,
-    )  # fmt: skip
-    assert small.slimmed["kept"] == kept  # type: ignore[index]
+        again(suite="strong", resume=True)
+    monkeypatch.setitem(SCORES, "worth", pytest.fail)  # nothing is ranked again
+    small = again(resume=True)
+    assert small.slimmed["kept"] == expected.slimmed["kept"]  # type: ignore[index]
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(small.state_dict()[name], tensor), name
 
 
 def test_the_command_reads_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ def test_a_file_is_attacked_by_its_own_gradients_as_the_network_is(
     expected = ap.evaluate(model, (x, y), THREAT)
     with backward_as(Shipped(path), {"": stand_in(path)}) as file:
         found = ap.evaluate(file, (x, y), THREAT, sources={"torch": model})
+    assert found.gradients == {"": "its own graph, by torch"}
+    assert expected.gradients == {}
     assert 0 < expected.robust < 1
     assert torch.equal(found.survivors, expected.survivors)
     assert found.attacks["transfer:torch"].accuracy < 1
@@ -36,8 +39,11 @@ def test_a_file_is_attacked_by_its_own_gradients_as_the_network_is(
 def test_a_file_of_another_kind_needs_its_twin(model: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--twin"):
         stand_in(tmp_path / "net.pte")
-    assert stand_in(tmp_path / "net.pte", model.train()) is model
+    twin = stand_in(tmp_path / "net.pte", model.train())
+    x = torch.rand(2, 1, 4, 4)
     assert not model.training
+    assert torch.equal(twin(x), model(x))
+    assert twin.whose == "its twin, as of every .pte file"
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
@@ -51,8 +57,19 @@ def test_the_twin_stands_in_for_a_file_with_an_operator_that_is_not_known(
     path = ap.export(Odd(), tmp_path / f"net{suffix}", torch.rand(3, 1, 2, 2)).path
     with pytest.raises(ValueError, match=r"operator Sinh .*twin"):
         stand_in(path)
-    twin = Odd()
-    assert stand_in(path, twin) is twin
+    x, y = torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 2])
+    with backward_as(Shipped(path), {"": stand_in(path, Odd())}) as file:
+        found = ap.evaluate(file, (x, y), THREAT)
+    assert found.gradients == {"": "its twin, for torch has no Sinh here"}
+    assert "its twin, for torch has no Sinh here" in str(found)
+
+
+def test_the_twin_does_not_stand_in_for_what_is_missing_or_broken(
+    model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ValueError, match=r"needs onnx.*advprune\[onnx\]"):
+        stand_in(tmp_path / "net.onnx", model)
 
 
 def test_a_file_without_a_stand_in_says_that_it_has_no_gradient(

@@ -38,12 +38,12 @@ def test_padding_is_added_before_and_after_rows_and_columns() -> None:
     assert padded(x, (0, 0), (0, 0), 5.0) is x
 
 
-def test_an_average_counts_its_padding_or_is_refused() -> None:
-    x = torch.ones(1, 1, 1, 2)
-    found = average_pooled(x, [1, 2], [1, 1], ((0, 1), (0, 1)), ceil=False, counts_padding=True)
-    assert found.tolist() == [[[[0.5, 1.0, 0.5]]]]
-    with pytest.raises(ValueError, match="leaves out its padding"):
-        average_pooled(x, [1, 2], [1, 1], ((0, 1), (0, 1)), ceil=False, counts_padding=False)
+def test_an_average_counts_its_padding_or_leaves_it_out() -> None:
+    x, kernel, pads = torch.tensor([[[[2.0, 4.0]]]]), [1, 2], ((0, 1), (0, 1))
+    counted = average_pooled(x, kernel, [1, 1], pads, ceil=False, counts_padding=True)
+    assert counted.tolist() == [[[[1, 3, 2]]]]
+    left_out = average_pooled(x, kernel, [1, 1], pads, ceil=False, counts_padding=False)
+    assert left_out.tolist() == [[[[2, 3, 4]]]]
 
 
 def test_a_size_of_zero_copies_only_where_it_may() -> None:

@@ -3,7 +3,7 @@
 from advprune.attacks.apgd import APGD
 from advprune.attacks.base import Attack, AttackResult, Found
 from advprune.attacks.black_box import BlackBox
-from advprune.attacks.bpda import backward_as, identity
+from advprune.attacks.bpda import backward_as, borrowed, identity
 from advprune.attacks.carlini_wagner import CarliniWagner
 from advprune.attacks.corruption import Corruption
 from advprune.attacks.decision_based import DecisionBased
@@ -59,6 +59,7 @@ __all__ = [
     "TargetedAPGD",
     "TargetedFAB",
     "backward_as",
+    "borrowed",
     "identity",
     "imitate",
 ]

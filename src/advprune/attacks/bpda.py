@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -46,26 +47,46 @@ def backward_as(model: nn.Module, stand_ins: Mapping[str, StandIn]) -> Iterator[
         for name, stand_in in stand_ins.items():
             layer = layers[name]
             put_back.callback(_restore, layer, layer.__dict__.get("forward"))
-            object.__setattr__(layer, "forward", _swapped(name, layer.forward, stand_in))
+            object.__setattr__(layer, "forward", _Swapped(name, layer.forward, stand_in))
         yield model
 
 
-def _swapped(name: str, forward: Callable[..., Any], stand_in: StandIn) -> Callable[..., Tensor]:
-    def swapped(*inputs: Any) -> Tensor:
+def borrowed(model: nn.Module) -> dict[str, str]:
+    """Whose gradients layers have in place of their own while `backward_as` is open.
+
+    By the layer's name, "" for the model itself: what the stand-in says by its attribute `whose`,
+    or else its name.
+    """
+    forwards = {name: vars(layer).get("forward") for name, layer in model.named_modules()}
+    return {
+        name: forward.whose for name, forward in forwards.items() if isinstance(forward, _Swapped)
+    }
+
+
+@dataclass(frozen=True)
+class _Swapped:
+    name: str
+    forward: Callable[..., Any]
+    stand_in: StandIn
+
+    def __call__(self, *inputs: Any) -> Tensor:
         with torch.no_grad():
-            value: Tensor = forward(*inputs)
+            value: Tensor = self.forward(*inputs)
         if not torch.is_grad_enabled():
             return value
-        instead = stand_in(*inputs)
+        instead = self.stand_in(*inputs)
         if instead.shape != value.shape:
             raise ValueError(
-                f"the stand-in for {name!r} gives {tuple(instead.shape)}; "
+                f"the stand-in for {self.name!r} gives {tuple(instead.shape)}; "
                 f"allowed is the layer's own {tuple(value.shape)}"
             )
         result: Tensor = _Swap.apply(value, instead)  # type: ignore[no-untyped-call]
         return result
 
-    return swapped
+    @property
+    def whose(self) -> str:
+        named = getattr(self.stand_in, "__name__", type(self.stand_in).__name__)
+        return str(getattr(self.stand_in, "whose", named))
 
 
 def _restore(layer: nn.Module, forward: Callable[..., Any] | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from advprune.attacks import borrowed
 from advprune.data import Data
 from advprune.evaluation.attempt import Attempt, Target, attempt
 from advprune.evaluation.checks import (
@@ -88,6 +89,7 @@ def evaluate(
     task = {
         "attacks": {name: trial.attack.describe() for name, trial in trials.items()},
         "networks": {name: model_hash(network) for name, network in networks.items()},
+        "gradients": borrowed(model),
         "data": sample.hash,
         "seed": seed,
         "batch_size": batch_size,
@@ -115,6 +117,7 @@ def evaluate(
         warnings=tuple(warnings),
         smallest=_smallest(threat, trials, attempts),
         families=found,
+        gradients=borrowed(model),
         images=None if ledger is None else ledger.contents(trials),
         survivors=survivors,
         indices=sample.indices,

@@ -121,6 +121,8 @@ class Result:
             example.
         families: What was left of each family of attacks, where the suite has several; a weakness
             is weighed against the own threat by `accuracy` of each.
+        gradients: Whose gradients the attacks took in place of a layer's own (`backward_as`), by
+            its name, "" for the model itself.
         images: Where the attacked images were kept, and the SHA-256 of each file of each attack;
             None where they were not. `verify` checks them.
         survivors: Which examples are right before and after every attack, (examples,) bool.
@@ -146,6 +148,7 @@ class Result:
     warnings: tuple[Finding, ...]
     smallest: Smallest | None
     families: tuple[Family, ...]
+    gradients: dict[str, str]
     images: dict[str, Any] | None
     survivors: Tensor
     indices: Tensor
@@ -201,6 +204,8 @@ class Result:
         least = self.worst_class
         meaning = f"class {least.label}, {least.examples} examples, all attacks"
         table.add_row("worst class", _percent(least.robust), "", meaning)
+        for layer, whose in self.gradients.items():
+            table.add_row(f"gradients of {layer}" if layer else "gradients", "", "", whose)
         return table
 
     def _add_attacks(self, table: Table) -> None:
@@ -227,7 +232,10 @@ def side_by_side(results: Mapping[str, Result]) -> Table:
     """
     first = next(iter(results.values()))
     threat = f"{first.threat['norm']} eps {first.threat['eps']:.4g}"
-    table = Table(title=f"accuracy %, {threat}, {first.examples} examples, seed {first.seed}")
+    table = Table(
+        title=f"accuracy %, {threat}, {first.examples} examples, seed {first.seed}",
+        caption="in brackets: of the images that fool, % that still do as PNG files",
+    )
     table.add_column("images")
     for name in results:
         table.add_column(name, justify="right", overflow="fold")
@@ -236,6 +244,8 @@ def side_by_side(results: Mapping[str, Result]) -> Table:
     for name in dict.fromkeys(name for column in left for name in column):
         table.add_row(name, *(column.get(name, "") for column in left))
     table.add_row("all attacks", *(_percent(result.robust) for result in results.values()))
+    if any(result.gradients for result in results.values()):
+        table.add_row("gradients", *(_whose(result) for result in results.values()))
     return table
 
 
@@ -270,6 +280,13 @@ def _left(result: Result) -> dict[str, str]:
 def _cell(figure: AttackFigure) -> str:
     png = "" if figure.survive_png is None else f" ({_percent(figure.survive_png)})"
     return _percent(figure.accuracy) + png
+
+
+def _whose(result: Result) -> str:
+    """Whose gradients the attacks took."""
+    return "; ".join(
+        f"{layer}: {whose}" if layer else whose for layer, whose in result.gradients.items()
+    )
 
 
 def _meaning(figure: AttackFigure) -> str:

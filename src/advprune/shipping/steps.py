@@ -5,7 +5,7 @@ value lies within the range of the integers, and is 0 outside (Bengio, Léonard 
 "Estimating or propagating gradients through stochastic neurons", 2013).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,12 +15,28 @@ from torch.nn import functional
 Operator = Callable[..., Tensor]
 
 
+class UnknownOperatorError(ValueError):
+    """A file takes a step that torch does not take here."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind = kind
+        super().__init__(
+            f"the operator {kind} of {name!r} has no gradient here; known are "
+            f"{', '.join(sorted(known))}: give the network that was exported as a twin"
+        )
+
+
 class Steps(nn.Module):
     """A network as steps over named values, from images to logits.
 
     Args:
         operators: What computes each kind of step, called with its inputs and its attributes.
+
+    Attributes:
+        whose: Whose gradients these are, for the result of an evaluation.
     """
+
+    whose = "its own graph, by torch"
 
     def __init__(self, operators: Mapping[str, Operator]) -> None:
         super().__init__()
@@ -48,14 +64,10 @@ class Steps(nn.Module):
         """Note a step; one whose inputs are all constant is made at once.
 
         Raises:
-            ValueError: If its kind is not known.
+            UnknownOperatorError: If its kind is not known.
         """
         if kind not in self._operators:
-            raise ValueError(
-                f"the operator {kind} of {name!r} has no gradient here; known are "
-                f"{', '.join(sorted(self._operators))}: give the network that was exported as a "
-                "twin"
-            )
+            raise UnknownOperatorError(kind, name, self._operators)
         operator = self._operators[kind]
         if all(given in self._constants for given in inputs):
             held = [self._constants[given] for given in inputs]
@@ -97,14 +109,12 @@ def average_pooled(
     ceil: bool,
     counts_padding: bool,
 ) -> Tensor:
-    """The mean of each window.
+    """The mean of each window; padding may count as zeros or not at all."""
 
-    Raises:
-        ValueError: If there is padding that does not count.
-    """
-    if any((*pads[0], *pads[1])) and not counts_padding:
-        raise ValueError("an average pooling that leaves out its padding has no gradient here")
-    return functional.avg_pool2d(padded(x, *pads, 0), kernel, strides, 0, ceil)
+    def mean(image: Tensor) -> Tensor:
+        return functional.avg_pool2d(padded(image, *pads, 0), kernel, strides, 0, ceil)
+
+    return mean(x) if counts_padding else mean(x) / mean(torch.ones_like(x[:1, :1]))
 
 
 def reshaped(x: Tensor, shape: Tensor, *, zero_copies: bool) -> Tensor:
