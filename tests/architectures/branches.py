@@ -6,6 +6,8 @@ from tests.architectures.residual import Pooling, conv_bn
 from torch import Tensor, nn
 from torch.nn import functional
 
+from advprune.models import Logits
+
 
 @architecture((4, 8, 8), floor=0.94)
 class TwoInputs(nn.Module):
@@ -51,6 +53,40 @@ class TwoHeads(nn.Module):
         early = functional.relu(self.early(x))
         logits: Tensor = (self.exit1(early) + self.exit2(functional.relu(self.late(early)))) / 2
         return logits
+
+
+@architecture(floor=0.93)
+class TwoHeadsConcatenated(nn.Module):
+    """Logits of the coarse classes from an early value, those of the fine ones from a late one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.early, self.late = conv_bn(3, 6, 3), conv_bn(6, 8, 3)
+        self.coarse, self.fine = Pooling(6), Pooling(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        early = functional.relu(self.early(x))
+        late = functional.relu(self.late(early))
+        return torch.cat([self.coarse(early), self.fine(late)], 1)
+
+
+class EarlyAndLate(nn.Module):
+    """Two inputs and two outputs, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.colour, self.depth = conv_bn(3, 6, 3), conv_bn(1, 6, 3)
+        self.merge, self.exit1, self.exit2 = conv_bn(6, 8, 3), Pooling(6), Pooling(8)
+
+    def forward(self, colour: Tensor, depth: Tensor) -> dict[str, Tensor]:
+        early = functional.relu(self.colour(colour) * torch.sigmoid(self.depth(depth)))
+        late = functional.relu(self.merge(early))
+        return {"early": self.exit1(early), "late": self.exit2(late)}
+
+
+@architecture((4, 8, 8), floor=0.93)
+def two_inputs_and_outputs() -> nn.Module:
+    return Logits(EarlyAndLate(), output="late", channels=(3, 1))
 
 
 @architecture(floor=0.93)
@@ -207,6 +243,21 @@ class RowsThroughConv1d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = functional.relu(self.norm(self.along(functional.relu(self.conv(x)).flatten(2))))
         logits: Tensor = self.fc(x.mean(-1))
+        return logits
+
+
+@architecture(floor=0.83)
+class RowsThroughLSTM(nn.Module):
+    """Rows as a sequence for a recurrent layer, whose units read each other and stay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 5, 3)
+        self.rows, self.fc = nn.LSTM(5, 8, batch_first=True), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.conv2(functional.relu(self.conv1(x))))
+        logits: Tensor = self.fc(self.rows(x.mean(3).transpose(1, 2))[0][:, -1])
         return logits
 
 

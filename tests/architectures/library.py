@@ -4,47 +4,43 @@ from typing import Any
 
 import transformers
 from tests.architectures.entry import architecture
-from torch import Tensor, nn
+from torch import nn
+
+from advprune.models import Logits
 
 CLASSES = 4
 
 
-class Logits(nn.Module):
-    """A classifier of `transformers` that returns its logits alone."""
-
-    def __init__(self, kind: str, **settings: Any) -> None:
-        super().__init__()
-        config = getattr(transformers, f"{kind}Config")(num_labels=CLASSES, **settings)
-        self.network = getattr(transformers, f"{kind}ForImageClassification")(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.network(x).logits
-        return logits
+def classifier(kind: str, **settings: Any) -> nn.Module:
+    config = getattr(transformers, f"{kind}Config")(num_labels=CLASSES, **settings)
+    return Logits(getattr(transformers, f"{kind}ForImageClassification")(config))
 
 
 @architecture((3, 32, 32), floor=0.89)
 def transformers_resnet() -> nn.Module:
-    return Logits("ResNet", embedding_size=8, hidden_sizes=[16, 24], depths=[1, 2])
+    return classifier("ResNet", embedding_size=8, hidden_sizes=[16, 24], depths=[1, 2])
 
 
 @architecture((3, 32, 32), floor=0.92)
 def transformers_regnet() -> nn.Module:
-    return Logits("RegNet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], groups_width=4)
+    return classifier(
+        "RegNet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], groups_width=4
+    )
 
 
 @architecture((3, 32, 32), floor=0.98)
 def transformers_mobilenet_v1() -> nn.Module:
-    return Logits("MobileNetV1", image_size=32, depth_multiplier=0.25, min_depth=4)
+    return classifier("MobileNetV1", image_size=32, depth_multiplier=0.25, min_depth=4)
 
 
 @architecture((3, 32, 32), floor=0.98)
 def transformers_mobilenet_v2() -> nn.Module:
-    return Logits("MobileNetV2", image_size=32, depth_multiplier=0.25, depth_divisible_by=4)
+    return classifier("MobileNetV2", image_size=32, depth_multiplier=0.25, depth_divisible_by=4)
 
 
 @architecture((3, 32, 32), floor=0.98)
 def transformers_efficientnet() -> nn.Module:
-    return Logits(
+    return classifier(
         "EfficientNet",
         image_size=32,
         width_coefficient=0.1,
@@ -61,7 +57,7 @@ def transformers_efficientnet() -> nn.Module:
 
 @architecture((3, 16, 16), floor=0.42)
 def transformers_convnext() -> nn.Module:
-    return Logits("ConvNext", image_size=16, num_stages=2, hidden_sizes=[8, 12], depths=[1, 1])
+    return classifier("ConvNext", image_size=16, num_stages=2, hidden_sizes=[8, 12], depths=[1, 1])
 
 
 _TRANSFORMER = {
@@ -76,17 +72,17 @@ _TRANSFORMER = {
 
 @architecture(floor=0.67)
 def transformers_vit() -> nn.Module:
-    return Logits("ViT", **_TRANSFORMER)
+    return classifier("ViT", **_TRANSFORMER)
 
 
 @architecture(floor=0.69)
 def transformers_deit() -> nn.Module:
-    return Logits("DeiT", **_TRANSFORMER)
+    return classifier("DeiT", **_TRANSFORMER)
 
 
 @architecture((3, 16, 16), floor=0.66)
 def transformers_swin() -> nn.Module:
-    return Logits(
+    return classifier(
         "Swin",
         image_size=16,
         patch_size=2,
@@ -101,4 +97,4 @@ def transformers_swin() -> nn.Module:
 @architecture((3, 32, 32), floor=0.02)
 def transformers_bit() -> nn.Module:
     """Standardises its convolutions' weights over what they read, so only what none reads goes."""
-    return Logits("Bit", embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], num_groups=4)
+    return classifier("Bit", embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], num_groups=4)

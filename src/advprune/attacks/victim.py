@@ -11,6 +11,7 @@ from torch import Tensor
 from advprune.attacks.fast_gradient import fast_input_gradients
 from advprune.attacks.losses import Loss, suited
 from advprune.attacks.pending import CannotWaitError
+from advprune.models.logits import logits_of
 
 Classifier = Callable[[Tensor], Tensor]
 """Images (batch, channels, height, width) → logits (batch, classes): a module, or any function."""
@@ -158,12 +159,7 @@ class Victim:
         return self._logits(x)
 
     def _logits(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.model(x)
-        if logits.dim() != 2 or len(logits) != len(x):
-            raise ValueError(
-                f"the model answers {tuple(logits.shape)} to {len(x)} images; "
-                "allowed are logits of shape (batch, classes)"
-            )
+        logits = logits_of(self.model, x)
         if self._classes is None:
             self._check_labels(logits.shape[1])
         return logits.float() if logits.dtype == torch.bfloat16 else logits

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from advprune.attacks import Attack
 from advprune.evaluation.ledger import Ledger
 from advprune.evaluation.sample import Sample
+from advprune.models.logits import logits_of
 from advprune.models.refusals import taking
 
 
@@ -51,7 +52,8 @@ class Target:
         device = device_of(self.model)
         with taking("the model", x, "the data"), torch.no_grad():
             answers = [
-                self.model(part.to(device)).argmax(1).cpu() for part in _parts(x, self.batch_size)
+                logits_of(self.model, part.to(device)).argmax(1).cpu()
+                for part in _parts(x, self.batch_size)
             ]
         return torch.cat([rows[:0], *answers]) == self.sample.y[rows]
 

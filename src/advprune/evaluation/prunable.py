@@ -111,13 +111,16 @@ def check(model: nn.Module, example_input: Tensor) -> Check:
 
     Returns:
         Layers, groups and totals; a network that `gate` refuses comes with its words.
+
+    Raises:
+        ValueError: The network is not one from a batch of images to a tensor of logits.
     """
-    size = cost(model, example_input)
     try:
         gated = gate(model, example_input, "fixed")
     except UnsupportedModelError as refusal:
+        size = cost(model, example_input)
         return Check((), {}, size.parameters, size.macs, 0, 0, str(refusal))
-    return examine(gated, size)
+    return examine(gated, cost(model, example_input))
 
 
 def examine(gated: GatedModel, size: Cost) -> Check:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from advprune.gates.gated import GatedModel
 from advprune.gates.shared_noise import SharedNoise
+from advprune.models.logits import logits_of
 
 
 def paired(model: nn.Module, x: Tensor, x_adv: Tensor) -> tuple[Tensor, Tensor]:
@@ -22,6 +23,6 @@ def paired(model: nn.Module, x: Tensor, x_adv: Tensor) -> tuple[Tensor, Tensor]:
     """
     copies = model.in_copies(2) if isinstance(model, GatedModel) else nullcontext()
     with copies, SharedNoise():
-        logits = model(torch.cat([x, x_adv]))
+        logits = logits_of(model, torch.cat([x, x_adv]))
     first, second = logits.chunk(2)
     return first, second

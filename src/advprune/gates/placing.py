@@ -19,9 +19,10 @@ from advprune.gates.log_normal import LogNormal
 from advprune.gates.trials import check_examples, wrong_cut
 from advprune.gates.variational_dropout import VariationalDropout
 from advprune.structure import Structure, UnsupportedModelError, least
+from advprune.structure.contract import check_alone, check_images
 from advprune.structure.graph import Graph
 from advprune.structure.network import difference_in_training, network_of, twin_of
-from advprune.structure.trace import check_images, structure_of
+from advprune.structure.trace import structure_of
 from advprune.structure.training import export_both
 
 FAMILIES: dict[str, Callable[..., Gate]] = {
@@ -85,6 +86,7 @@ def gate(
         )
     make = maker(family, options)
     check_images(example_input)
+    check_alone(model, example_input)
     graph = export_both(model, example_input)
     place = partial(_placed, graph, example_input, tuple(per_position), make)
     try:

@@ -1,6 +1,7 @@
 """Networks, built by name; each takes images in [0, 1] and gives logits."""
 
 from advprune.models.lenet import LeNet5Caffe
+from advprune.models.logits import Logits
 from advprune.models.modes import evaluating
 from advprune.models.parts import Normalize
 from advprune.models.registry import MODELS, build, register
@@ -12,6 +13,7 @@ __all__ = [
     "MODELS",
     "VGG16",
     "LeNet5Caffe",
+    "Logits",
     "Normalize",
     "ResNet18",
     "SmallCNN",

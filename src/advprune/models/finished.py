@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.extras import need
+from advprune.models.logits import chosen
 from advprune.models.parts import Normalize
 from advprune.models.registry import build
 
@@ -29,9 +30,7 @@ class Normalized(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns logits (batch, classes) of images (batch, channels, height, width) in [0, 1]."""
-        answer = self.network(self.normalize(x))
-        logits: Tensor = getattr(answer, "logits", answer)
-        return logits
+        return chosen(self.network(self.normalize(x)))
 
 
 def finished(source: str, *, model: str | None = None, trust_code: bool = False) -> nn.Module:

@@ -1,10 +1,14 @@
-"""Telling that a model does not take the images it is given."""
+"""Telling that a model does not take the images it is given, or gives no logits for them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+
+
+class NoLogitsError(ValueError):
+    """The model is not one from a batch of images to a tensor of logits."""
 
 
 @contextmanager
@@ -17,11 +21,12 @@ def taking(name: str, x: Tensor, images: str) -> Iterator[None]:
         images: What these are called.
 
     Raises:
-        ValueError: In place of the model's own error; memory that ran out stays what it is.
+        ValueError: In place of the model's own error; memory that ran out stays what it is, and so
+            does what is wrong with the model's answer, whatever the images are.
     """
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, NoLogitsError):
         raise
     except (RuntimeError, ValueError) as error:
         raise ValueError(

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from advprune.choices import choose
 from advprune.gates import GatedModel
+from advprune.models.logits import logits_of
 from advprune.shipping import executorch, int8, onnx, openvino, program
 from advprune.shipping.manifest import plain, sha256
 from advprune.shipping.parity import Parity, check, compare
@@ -97,7 +98,7 @@ def export(
     facts = {key: plain(key, value) for key, value in metadata.items()}
     images = example_input.detach().cpu()
     with torch.no_grad():
-        expected = copy.deepcopy(model).cpu().eval()(images)
+        expected = logits_of(copy.deepcopy(model).cpu().eval(), images)
     largest_batch = executorch.LARGEST_BATCH if path.suffix == ".pte" else None
     exported = program.program(model, images, largest_batch)
     path.parent.mkdir(parents=True, exist_ok=True)

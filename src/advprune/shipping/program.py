@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from advprune.shipping.extras import quiet
 from advprune.shipping.selection import fold_selections
+from advprune.structure.errors import cannot_export
 
 
 def program(
@@ -37,10 +38,7 @@ def program(
                 copy.deepcopy(model).cpu().eval(), (example,), dynamic_shapes=(batch,)
             )
         except Exception as error:
-            raise ValueError(
-                f"torch.export cannot take {type(model).__name__} for any batch size of images "
-                f"{tuple(example.shape[1:])}: {error}"
-            ) from error
+            raise cannot_export(model, example.shape[1:], error) from error
     for node in found.graph.nodes:
         node.meta.pop("stack_trace", None)
     fold_selections(found)

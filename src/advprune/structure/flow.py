@@ -157,7 +157,7 @@ class Flow:
     def entering(self, node: Node, x: Any) -> Any:
         """Returns the value that the layer's module is given, from which it makes what it reads."""
         inside = module_of(node)
-        while isinstance(x, Node) and x.args and module_of(x) == inside and not self.rebuilt:
+        while x.args and is_tensor(x.args[0]) and module_of(x) == inside and not self.rebuilt:
             x = x.args[0]
         return x
 

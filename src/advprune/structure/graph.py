@@ -1,7 +1,6 @@
 """The model as a graph of core ATen operators, by `torch.export`."""
 
 import copy
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,9 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.fx import Node
 
-from advprune.structure.errors import UnsupportedModelError, UnsupportedOperatorError
+from advprune.quiet import quiet
+from advprune.structure.contract import answered, check_images
+from advprune.structure.errors import UnsupportedOperatorError, cannot_export
 
 BATCH = 2
 """The batch size that shapes are read at; the graph itself leaves it open.
@@ -59,8 +60,13 @@ def export(model: nn.Module, example_input: Tensor) -> Graph:
             device matter.
 
     Raises:
-        UnsupportedModelError: `torch.export` refuses the model; its words are kept.
+        ValueError: the example is no batch of images, or the model does not give one tensor for
+            one.
+        UnsupportedModelError: the model does not run, `torch.export` refuses it, or the size of a
+            value depends on the images; says where in the user's code.
     """
+    check_images(example_input)
+    answered(model, _example(example_input))
     return graph_of(copy.deepcopy(model).eval(), example_input)
 
 
@@ -69,9 +75,8 @@ def graph_of(model: nn.Module, example_input: Tensor) -> Graph:
 
     Norms and dropout do in train mode what they do in eval mode, and no buffer is changed.
     """
-    example = example_input[:1].expand(BATCH, *example_input.shape[1:]).contiguous()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    example = _example(example_input)
+    with quiet():
         try:
             program = torch.export.export(
                 model, (example,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
@@ -84,12 +89,10 @@ def graph_of(model: nn.Module, example_input: Tensor) -> Graph:
             program = program.run_decompositions(table)
             if model.training:
                 _give_only(program.graph, program.graph_signature.user_outputs)
-            _infer_batch(program.graph)
         except Exception as error:
-            raise UnsupportedModelError(
-                f"torch.export cannot take {type(model).__name__} on an input of shape "
-                f"{tuple(example.shape)}: {error}"
-            ) from error
+            raise cannot_export(model, example.shape[1:], error) from error
+    _check_sizes(program.graph)
+    _infer_batch(program.graph)
     signature = program.graph_signature
     tensors = {
         **signature.inputs_to_parameters,
@@ -101,11 +104,20 @@ def graph_of(model: nn.Module, example_input: Tensor) -> Graph:
     return Graph(tuple(program.graph.nodes), tensors, values)
 
 
+def _example(example_input: Tensor) -> Tensor:
+    return example_input[:1].expand(BATCH, *example_input.shape[1:]).contiguous()
+
+
 def shape_of(node: Node) -> torch.Size:
     """Returns the shape of the node's (first) value, at a batch of `BATCH`."""
+    return torch.Size(_hints(node))
+
+
+def _hints(node: Node) -> list[Any]:
+    """Returns the sizes of the node's (first) value; None where they depend on the images."""
     value = node.meta["val"]
     sizes = (value[0] if isinstance(value, (tuple, list)) else value).shape
-    return torch.Size(size if isinstance(size, int) else size.node.hint for size in sizes)
+    return [size if isinstance(size, int) else size.node.hint for size in sizes]
 
 
 def open_shape_of(node: Node) -> list[int | None]:
@@ -114,6 +126,13 @@ def open_shape_of(node: Node) -> list[int | None]:
     sizes = (value[0] if isinstance(value, (tuple, list)) else value).shape
     fixed = [isinstance(size, int) or size.node.expr.is_number for size in sizes]
     return [n if known else None for n, known in zip(shape_of(node), fixed, strict=True)]
+
+
+def _check_sizes(graph: torch.fx.Graph) -> None:
+    """Raises where the size of a value is known only once the images are."""
+    for node in graph.nodes:
+        if holds_tensor(node) and None in _hints(node):
+            raise refusal(node, "the size of what it gives depends on the images' values", "export")
 
 
 def _infer_batch(graph: torch.fx.Graph) -> None:

@@ -57,6 +57,8 @@ def _slice(flow: Flow, node: Node) -> Found:
 
 def _split(flow: Flow, node: Node) -> Found:
     parts, given = flow.labels[node], value_of(node.args[1])
+    if isinstance(parts, Tensor):  # all of it stays, as what is split does
+        return
     dim = int(str(node.args[2])) if len(node.args) > 2 else 0
     for index, (part, size) in enumerate(zip(parts, given, strict=True)):
         yield (1, index), _line(flow, part, dim, size)

@@ -29,19 +29,9 @@ def trace(model: nn.Module, example_input: Tensor) -> Structure:
         UnsupportedModelError: the model cannot be exported, or has no unit that could go; it says
             why of each layer, of an operator without a rule by name and place.
     """
-    check_images(example_input)
     flow = walk(export_both(model, example_input), model)
     close(flow)
     return _numbered(flow)
-
-
-def check_images(example_input: Tensor) -> None:
-    """Raises ValueError unless the input is a batch of images."""
-    if example_input.dim() != 4:
-        raise ValueError(
-            f"example_input has shape {tuple(example_input.shape)}; "
-            "it must be (batch, channels, height, width)"
-        )
 
 
 def structure_of(
@@ -103,7 +93,10 @@ def _numbered(flow: Flow) -> Structure:
         if int(layer.outputs.min()) == units
     }
     if not groups:
-        reasons = "".join(f"; {name}: {reason}" for name, reason in blocked.items())
+        alike = {
+            why: [name for name in blocked if blocked[name] == why] for why in blocked.values()
+        }
+        reasons = "".join(f"; {', '.join(names)}: {why}" for why, names in alike.items())
         raise UnsupportedModelError(
             f"the model has no group of channels that could be pruned{reasons}"
         )

@@ -16,7 +16,7 @@ from advprune.structure.graph import (
     holds_tensor,
     module_of,
     open_shape_of,
-    place_of,
+    refusal,
     results_of,
 )
 from advprune.structure.operators import BATCH_NORM, name_of, operator_of
@@ -118,8 +118,7 @@ class _Writer:
         try:
             operator_of(operator)
         except ValueError as error:
-            at = " ".join(part for part in (f"in module {module!r}", place_of(node)) if part)
-            raise UnsupportedModelError(f"{error} ({at})") from error
+            raise refusal(node, "a stored graph may not use it", "store") from error
         keywords = {
             key: self._encoded(value) for key, value in node.kwargs.items() if key not in _DROPPED
         }
