@@ -5,14 +5,16 @@
     python benchmarks/architectures.py page
 
 `measure` checks every network of tests/architectures and halves it by random gates, `rival` halves
-it by Torch-Pruning, both in double precision and on the same weights; `page` writes what they found
-into docs/architectures.md. Given names, `measure` and `rival` do it for those and keep the rows of
-the others; each row says its commit. The networks are small, so the times say what an analysis
-takes, not what pruning gains.
+it by Torch-Pruning, both in double precision and on the same weights; `measure` also compares the
+halved network's ONNX file with it. `page` writes what they found into docs/architectures.md. Given
+names, `measure` and `rival` do it for those and keep the rows of the others; each row says its
+commit. The networks are small, so the times say what an analysis takes, not what pruning gains.
 """
 
 import json
+import re
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,7 +32,8 @@ from advprune.evaluation import Check, cost, write_json
 from advprune.evaluation.prunable import examine
 from advprune.gates import GatedModel, gate
 from advprune.pruning import slim
-from advprune.structure import UnsupportedModelError
+from advprune.shipping import export
+from advprune.structure.contract import check_alone
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))  # the kit is part of the tests
@@ -58,7 +61,7 @@ def measure(names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1)
 def rival(names: tuple[str, ...]) -> None:
     """Halves every architecture, or those named, by Torch-Pruning."""
-    _write("torch-pruning", names, lambda model, x: (halve(model, x, CLASSES), {}), "torch-pruning")
+    _write("torch-pruning", names, _halved_there, "torch-pruning")
 
 
 @main.command()
@@ -75,7 +78,10 @@ Found = tuple[Halved, dict[str, Any]]
 
 
 def _write(
-    name: str, names: tuple[str, ...], halved: Callable[[nn.Module, Tensor], Found], *packages: str
+    name: str,
+    names: tuple[str, ...],
+    halved: Callable[[nn.Module, Tensor], Found | None],
+    *packages: str,
 ) -> None:
     from tests.architectures.kit import ARCHITECTURES
 
@@ -85,8 +91,13 @@ def _write(
     for each in [ARCHITECTURES[one] for one in names or ARCHITECTURES]:
         model, x = each.model().double(), each.images().double()
         start = time.process_time()
-        found, more = halved(model, x)
+        if (both := halved(model, x)) is None:
+            click.echo(f"{each.name}: nothing to compare")
+            continue
+        found, more = both
         seconds = time.process_time() - start
+        if name == "advprune" and found.outcome == "exact":
+            more |= _in_onnx(more.pop("small"), x)
         own = {"seconds": seconds, "commit": here["commit"], **more}
         rows[each.name] = {**asdict(found), **own}
         click.echo(f"{each.name}: {found.outcome} {found.why}")
@@ -101,15 +112,38 @@ def _kept(place: Path) -> dict[str, Any]:
 
 
 def _halved_here(model: nn.Module, x: Tensor) -> Found:
-    size = cost(model, x)
     try:
         gated = gate(model, x, "fixed").eval()
-    except UnsupportedModelError as refusal:
-        return Halved("refused", 0.0, str(refusal)), {}
+    except ValueError as refusal:
+        return Halved("refused", 0.0, _without_folder(str(refusal))), {}
+    size = cost(model, x)
     more = _share(examine(gated, size))
     _close_half(gated)
     small = slim(gated, x)  # raises where it is not exact
-    return Halved("exact", 1 - cost(small, x).macs / size.macs), more
+    return Halved("exact", 1 - cost(small, x).macs / size.macs), {**more, "small": small}
+
+
+def _halved_there(model: nn.Module, x: Tensor) -> Found | None:
+    """Halves what is a classifier of single images; None for what the guard could not judge."""
+    try:
+        check_alone(model, x)
+    except ValueError:
+        return None
+    return halve(model, x, CLASSES), {}
+
+
+def _in_onnx(small: nn.Module, x: Tensor) -> dict[str, Any]:
+    """How far the file's logits are off, as a share of the largest; the words where it has none."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return {"onnx": export(small.float(), f"{folder}/a.onnx", x.float()).parity.relative}
+        except ValueError as error:
+            return {"onnx": _without_folder(str(error))}
+
+
+def _without_folder(text: str) -> str:
+    """No folder of the machine is given away."""
+    return text.replace(f"{ROOT}/", "")
 
 
 def _close_half(gated: GatedModel) -> None:
@@ -124,8 +158,7 @@ def _share(found: Check) -> dict[str, Any]:
     stays: dict[str, list[str]] = {}
     for layer in found.layers:
         if layer.blocked:
-            reason = layer.blocked.replace(f"{ROOT}/", "")  # no folder of the machine is given away
-            stays.setdefault(reason, []).append(layer.name)
+            stays.setdefault(_without_folder(layer.blocked), []).append(layer.name)
     return {
         "groups": len(found.groups),
         "layers": len(found.layers),
@@ -136,13 +169,20 @@ def _share(found: Check) -> dict[str, Any]:
 
 
 def _tables(own: dict[str, Any], other: dict[str, Any]) -> str:
-    own_rows, other_rows = own["rows"], other["rows"]
+    every, other_rows = own["rows"], other["rows"]
+    own_rows = {name: every[name] for name in other_rows}
     lines = [
         "## What can be pruned",
         "",
-        "| architecture | layers | groups | parameters % | MACs % | what stays, and why |",
-        "|---|---:|---:|---:|---:|---|",
-        *(_prunable(name, row) for name, row in own_rows.items()),
+        "| architecture | layers | groups | parameters % | MACs % | ONNX | what stays, and why |",
+        "|---|---:|---:|---:|---:|---:|---|",
+        *(_prunable(name, row) for name, row in every.items() if row["outcome"] != "refused"),
+        "",
+        "## What is refused",
+        "",
+        "| architecture | why |",
+        "|---|---|",
+        *(_refused(name, row) for name, row in every.items() if row["outcome"] == "refused"),
         "",
         "## Beside Torch-Pruning",
         "",
@@ -176,11 +216,15 @@ def _made_by(own: dict[str, Any], other: dict[str, Any]) -> str:
 
 
 def _prunable(name: str, row: dict[str, Any]) -> str:
-    if row["outcome"] == "refused":
-        return f"| {name} | | | 0.0 | 0.0 | refused: {_cell(row['why'])} |"
     stays = "; ".join(f"{', '.join(names)}: {why}" for why, names in row["stays"].items())
     shares = f"{100 * row['parameters_to_go']:.1f} | {100 * row['macs_to_go']:.1f}"
-    return f"| {name} | {row['layers']} | {row['groups']} | {shares} | {_cell(stays)} |"
+    onnx = row.get("onnx", "")
+    off = f"{onnx:.0e}" if isinstance(onnx, float) else _cell(onnx)
+    return f"| {name} | {row['layers']} | {row['groups']} | {shares} | {off} | {_cell(stays)} |"
+
+
+def _refused(name: str, row: dict[str, Any]) -> str:
+    return f"| {name} | {_cell(row['why'])} |"
 
 
 def _counted(title: str, rows: dict[str, Any]) -> str:
@@ -212,6 +256,7 @@ def _beside(name: str, own: dict[str, Any], other: dict[str, Any]) -> str:
 
 def _cell(text: str) -> str:
     """One line, without the folders that a place in the code was found in."""
+    text = re.sub(r'"(?:[^"]*/)?([^"/]+)"(?=, line)', r"\1", text)
     words = (word.rpartition("/")[2] if word.count("/") > 1 else word for word in text.split())
     return " ".join(words).replace("|", "\\|")
 

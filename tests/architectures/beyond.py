@@ -27,13 +27,15 @@ class Between(nn.Module):
 @architecture(refused="conv1: cannot prune through operator 'aten._fft_c2c.*beyond.py.* no rule")
 class SpectrumOfMaps(Between):
     def between(self, x: Tensor) -> Tensor:
-        return torch.fft.fft2(x).real
+        waves: Tensor = torch.fft.fft2(x).real
+        return waves
 
 
 @architecture(refused="conv1: sort at .*beyond.py.* mixes its outputs")
 class SortedOverChannels(Between):
     def between(self, x: Tensor) -> Tensor:
-        return x.sort(1).values
+        values, _ = x.sort(1)
+        return values
 
 
 @architecture(refused="conv1: cumsum at .*beyond.py.* mixes its outputs")

@@ -20,6 +20,7 @@ def _row(outcome: str, why: str = "") -> dict[str, Any]:
         "macs_gone": gone,
         "why": why,
         "seconds": 1,
+        "onnx": 2e-7,
         "stays": stays,
         **shares,
     }
@@ -33,7 +34,8 @@ def test_the_tables_count_outcomes_and_give_no_folder_away() -> None:
         "rows": {"one": _row("wrong", "off by 1"), "two": _row("wrong")},
     }
     text = architectures._tables(own, other)
-    assert "| one | 3 | 2 | 50.0 | 25.0 | fc, head: its outputs are the model's |" in text
+    assert "| one | 3 | 2 | 50.0 | 25.0 | 2e-07 | fc, head: its outputs are the model's |" in text
+    assert "| two | cannot (File nets.py, line 3): a \\| b |" in text
     assert "| advprune | 1 | 1 | 0 | 0 | 0 | 1.00 |" in text
     assert "| Torch-Pruning | 0 | 0 | 0 | 0 | 2 | 1.00 |" in text
     assert "| one | exact | 70.0 | 1.00 | wrong | 0.0 | 1.00 | off by 1 |" in text

@@ -70,7 +70,8 @@ def test_an_operator_that_no_graph_may_hold_is_named() -> None:
 
 def test_an_operator_that_no_stored_graph_may_use_is_named_with_its_place() -> None:
     def waves(x: Tensor) -> Tensor:
-        return torch.fft.fft(x).abs().mean()
+        waves: Tensor = torch.fft.fft(x)
+        return waves.abs().mean()
 
     told = r"cannot store operator 'aten\._fft_r2c\.default' in the model's forward \(File .*line"
     with pytest.raises(UnsupportedModelError, match=told):

@@ -113,7 +113,7 @@ def check(model: nn.Module, example_input: Tensor) -> Check:
         Layers, groups and totals; a network that `gate` refuses comes with its words.
 
     Raises:
-        ValueError: The network is not one from a batch of images to a tensor of logits.
+        ValueError: The network is not one from a batch of such images to a tensor of logits.
     """
     try:
         gated = gate(model, example_input, "fixed")

@@ -32,15 +32,15 @@ def answered(model: nn.Module, x: Tensor) -> Tensor:
         x: (batch, channels, height, width).
 
     Raises:
-        ValueError: the model does not give one tensor for one.
-        UnsupportedModelError: it does not run; says where in the user's code.
+        ValueError: the model does not give one tensor for one, or does not run; says where in the
+            user's code.
     """
     try:
         return answer_of(copy.deepcopy(model).eval(), x)
     except (NoLogitsError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        raise UnsupportedModelError(
+        raise NoLogitsError(
             f"{type(model).__name__} does not run on a batch of {len(x)}, of images "
             f"{tuple(x.shape[1:])}{place_of_error(error)}: {error}"
         ) from error

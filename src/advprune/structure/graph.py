@@ -60,10 +60,10 @@ def export(model: nn.Module, example_input: Tensor) -> Graph:
             device matter.
 
     Raises:
-        ValueError: the example is no batch of images, or the model does not give one tensor for
-            one.
-        UnsupportedModelError: the model does not run, `torch.export` refuses it, or the size of a
-            value depends on the images; says where in the user's code.
+        ValueError: the example is no batch of images, or the model does not run on one or does not
+            give one tensor for it.
+        UnsupportedModelError: `torch.export` refuses the model, or the size of a value depends on
+            the images; says where in the user's code.
     """
     check_images(example_input)
     answered(model, _example(example_input))
