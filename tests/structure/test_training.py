@@ -42,6 +42,22 @@ class Drawing(Auxiliary):
         return super().head(x * (torch.rand(len(x), 1) + 0.5))
 
 
+class Norming(Auxiliary):
+    """A head with norms that have no statistics of their own, and attention with dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch, self.instance = (
+            nn.BatchNorm1d(4, track_running_stats=False),
+            nn.InstanceNorm1d(4),
+        )
+
+    def head(self, x: Tensor) -> Tensor:
+        row = self.instance(self.batch(x).unsqueeze(2).expand(-1, -1, 3)).transpose(1, 2)
+        row = functional.scaled_dot_product_attention(row, row, row, dropout_p=0.5)
+        return super().head(row.mean(1))
+
+
 class Unused(nn.Sequential):
     """A network with a layer that never runs."""
 
@@ -66,6 +82,12 @@ def test_what_train_mode_alone_runs_follows_what_it_shares_with_eval_mode() -> N
     linear = "aten.linear.default"
     assert operators == [linear, "aten.relu.default", "aten.clone.default", linear]
     assert len(graph.training_results) == 2
+
+
+def test_norms_and_dropouts_are_those_of_eval_mode_whatever_they_keep() -> None:
+    operators = [str(node.target) for node in export_both(Norming(), IMAGES).training]
+    assert sum("no_stats" in name for name in operators) == 2
+    assert not any("rand" in name or "bernoulli" in name or "dropout" in name for name in operators)
 
 
 def test_a_layer_that_never_runs_adds_nothing() -> None:

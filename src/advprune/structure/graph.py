@@ -71,9 +71,9 @@ def export(model: nn.Module, example_input: Tensor) -> Graph:
 
 
 def graph_of(model: nn.Module, example_input: Tensor) -> Graph:
-    """Returns `export` of the model in the mode it is in, which may change its buffers.
+    """Returns `export` of the model itself, in the mode it is in.
 
-    Norms and dropout do in train mode what they do in eval mode, and no buffer is changed.
+    In train mode the graph's norms and dropouts do what they do in eval mode; it changes no buffer.
     """
     example = _example(example_input)
     with quiet():
@@ -205,11 +205,10 @@ def _rest(graph: torch.fx.Graph) -> None:
     """Tells norms and dropouts what they are told in eval mode."""
     for node in graph.nodes:
         known = node.target._schema.arguments if isinstance(node.target, OpOverload) else ()  # noqa: SLF001 - torch names arguments nowhere else
-        for place, argument in enumerate(known):
-            if argument.name in _RESTING and place < len(node.args):
-                node.update_arg(place, _RESTING[argument.name])
-            if argument.name in _RESTING and argument.name in node.kwargs:
-                node.update_kwarg(argument.name, _RESTING[argument.name])
+        given = {one.name: value for one, value in zip(known, node.args, strict=False)}
+        if given.get("running_mean", True) is not None:  # else it norms by the batch in any mode
+            for name in given.keys() & _RESTING.keys():
+                node.update_arg(list(given).index(name), _RESTING[name])
 
 
 def _give_only(graph: torch.fx.Graph, names: Collection[Any]) -> None:
