@@ -26,7 +26,8 @@ class GraphNetwork(nn.Module):
 
     Parameters and buffers have the names they have in the user's model. Convolutions, linear layers
     and batch norms are torch's own layers at their old places, so hooks on them work; every other
-    module is an empty one, which states whether it trains: dropout and batch norm follow it.
+    module is an empty one, which states whether it trains: dropout and batch norm follow it. What
+    runs in train mode alone, such as an auxiliary head, follows the network's own mode.
 
     Attributes:
         graph_program: the graph as plain data.

@@ -67,9 +67,7 @@ def _total(flow: Flow, node: Node) -> Labels:
 )
 def _along(flow: Flow, node: Node) -> Labels:
     """Along one dimension, which the value keeps."""
-    named = {"aten.topk.default": 2, "aten.sort.default": 1}
-    position = named.get(str(node.target), 1)
-    dim = _argument(node, position, "dim")
+    dim = _argument(node, 2 if str(node.target) == "aten.topk.default" else 1, "dim")
     labels = flow.of(node.args[0])
     return compact(flow.merge(node, labels, [-1 if dim is None else dim]))
 
