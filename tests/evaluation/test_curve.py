@@ -47,11 +47,15 @@ def test_accuracy_that_does_not_fall_where_every_image_can_change_is_a_warning(
     }
 
 
-def test_a_random_model_is_refused() -> None:
+def test_answers_that_change_at_radius_0_are_an_alarm() -> None:
     class Coin(Threshold):
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x) + 10 * torch.rand(len(x), 2)
 
     x = torch.full((200, 1, 1, 1), 0.4)
-    with pytest.raises(RuntimeError, match="radius 0"):
-        curve(Coin(), (x, torch.zeros(200, dtype=torch.int64)), "linf")
+    found = curve(Coin(), (x, torch.zeros(200, dtype=torch.int64)), "linf", (0, 0.5))
+    first = found.warnings[0]
+    assert (first.name, first.level) == ("accuracy lost at eps 0", "alarm")
+    assert first.figure > 0.1
+    assert "repeats" in first.text
+    assert set(found.accuracies) == {0.0, 0.5}
