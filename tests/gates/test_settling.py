@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from advprune.gates import BetaBernoulli, GatedModel, gate, settle
+from advprune.gates import BetaBernoulli, GatedModel, gate, largest_share, settle
 from advprune.models import build
 
 
@@ -78,3 +78,11 @@ def test_a_width_that_has_no_multiple_stays_whole(learned_chain: GatedModel) -> 
 def test_a_budget_below_the_least_multiples_is_refused(learned_chain: GatedModel) -> None:
     with pytest.raises(ValueError, match="rounded to 2, a group takes"):
         settle(learned_chain, 9 * 16 + 9 * 16 + 4 + 3, round_to=2)
+
+
+def test_the_largest_share_that_fits_is_found_by_halving() -> None:
+    found = largest_share(lambda share: share <= 0.3)
+    assert found is not None
+    assert 0.29 < found <= 0.3
+    assert largest_share(lambda share: True, top=0.4) == 0.4
+    assert largest_share(lambda share: False) is None

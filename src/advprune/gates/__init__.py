@@ -14,12 +14,13 @@ from advprune.gates.paired import paired
 from advprune.gates.placing import FAMILIES, gate, maker
 from advprune.gates.ranking import CRITERIA, magnitudes
 from advprune.gates.removal import kept_units, remove, restore, shape_state
-from advprune.gates.settling import settle
+from advprune.gates.settling import ROUND_TO, largest_share, settle, within
 from advprune.gates.variational_dropout import VariationalDropout
 
 __all__ = [
     "CRITERIA",
     "FAMILIES",
+    "ROUND_TO",
     "BetaBernoulli",
     "Bottleneck",
     "CurrentNetwork",
@@ -32,6 +33,7 @@ __all__ = [
     "VariationalDropout",
     "gate",
     "kept_units",
+    "largest_share",
     "magnitudes",
     "maker",
     "paired",
@@ -40,4 +42,5 @@ __all__ = [
     "restore",
     "settle",
     "shape_state",
+    "within",
 ]

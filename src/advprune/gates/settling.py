@@ -1,12 +1,19 @@
 """Settling which units stay, so that the network meets its budget."""
 
 from bisect import bisect_left
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from advprune.gates.gated import GatedModel
 from advprune.structure import Structure, living
+
+ROUND_TO = {"macs": 1, "latency": 8}
+"""What widths are multiples of, by target: processors compute eight float32 channels at a time."""
+
+_HALVINGS = 7
+"""Networks tried to meet a measured limit: its share of the MACs is then known to 1 %."""
 
 _STEP = 0.98
 """Of a budget that the network is trimmed to, while it is over the budget once it is rounded up."""
@@ -35,6 +42,28 @@ def settle(
         gate = gated.gates[name]
         gate.close(~kept)
         gate.revive(kept & ~gate.active().cpu())
+
+
+def largest_share(fits: Callable[[float], bool], top: float = 1.0) -> float | None:
+    """Returns the largest share of the multiply-accumulates that fits, by halving.
+
+    Args:
+        fits: says so of a share; whatever is smaller than one that fits is taken to fit.
+        top: the first one tried.
+
+    Returns:
+        The share, known to a hundredth of `top`; None where none fitted.
+    """
+    found, share, too_large = 0.0, top, top
+    for _ in range(_HALVINGS + 1):
+        if fits(share):
+            found = share
+        else:
+            too_large = share
+        if found == too_large:
+            break
+        share = (found + too_large) / 2
+    return found or None
 
 
 def within(

@@ -7,12 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from advprune.choices import check_count, choose
-from advprune.gates import GatedModel
-from advprune.gates.settling import within
+from advprune.gates import ROUND_TO, GatedModel, largest_share, within
 from advprune.pruning.slim import slim
-
-_HALVINGS = 7
-"""Networks tried to meet a measured limit: its share of the MACs is then known to 1 %."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +24,6 @@ class Limit:
     macs: float | None = None
     latency: float | None = None
     round_to: int = 1
-
-
-ROUND_TO = {"macs": 1, "latency": 8}
-"""What widths are multiples of, by target: processors compute eight float32 channels at a time."""
 
 
 def read_limit(text: str, round_to: int | None = None) -> Limit:
@@ -137,27 +129,25 @@ def _fastest(
     example_input: Tensor,
     milliseconds: Callable[[nn.Module], float],
 ) -> nn.Module:
-    assert limit.latency is not None
-    found, measured = None, float("inf")
-    share, fits, too_slow = 1.0, 0.0, 1.0
-    for _ in range(_HALVINGS + 1):
+    allowed = limit.latency
+    assert allowed is not None
+    found: list[nn.Module] = []
+    measured = float("inf")
+
+    def fits(share: float) -> bool:
+        nonlocal measured
         try:
             close(gated, score, share * gated.structure.macs(), limit.round_to)
         except ValueError:  # less than one unit a group
-            fits = share
-        else:
-            network = slim(gated, example_input)
-            measured = milliseconds(network)
-            if measured <= limit.latency:
-                found, fits = network, share
-            else:
-                too_slow = share
-        share = (fits + too_slow) / 2
-        if fits == too_slow:
-            break
-    if found is None:
+            return False
+        network = slim(gated, example_input)
+        measured = milliseconds(network)
+        if measured <= allowed:
+            found[:] = [network]
+        return measured <= allowed
+
+    if largest_share(fits) is None:
         raise ValueError(
-            f"a budget of {limit.latency:g} ms: no network was so fast;"
-            f" the last took {measured:.3f} ms"
+            f"a budget of {allowed:g} ms: no network was so fast; the last took {measured:.3f} ms"
         )
-    return found
+    return found[0]

@@ -66,6 +66,7 @@ def target(budget: Budget, progress: float) -> float:
 
     ``macs ** min(1, progress / settled_at)``, so that each step asks for the same relative cut.
     """
+    assert budget.macs is not None
     return float(budget.macs ** min(1.0, progress / budget.settled_at))
 
 

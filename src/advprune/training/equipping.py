@@ -49,7 +49,7 @@ def equip(state: State, run: Run) -> None:
     if phase.sparsity is not None:
         begin_cutting(run, state, phase, phase.sparsity)
     state.average = average.start(state.model) if phase.average is not None else {}
-    state.controller = Controller()
+    state.controller, state.affordable = Controller(), None
     state.perturbation = None
     state.current, state.unit_weights, state.idle = None, None, torch.empty(0)
     if isinstance(state.model, GatedModel):

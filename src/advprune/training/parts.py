@@ -20,7 +20,7 @@ from pydantic import (
 
 from advprune.bounds import BOUNDS
 from advprune.choices import choose
-from advprune.gates import FAMILIES, maker
+from advprune.gates import FAMILIES, ROUND_TO, maker
 from advprune.objectives import PENALTIES
 from advprune.threat import read_length
 
@@ -195,18 +195,42 @@ class CertificateSettings(Settings):
     fresh: bool = False
 
 
+def _milliseconds(value: object) -> object:
+    return value.removesuffix("ms").strip() if isinstance(value, str) else value
+
+
 class Budget(Settings):
     """What the network may cost once its gated phase is over.
 
     Attributes:
         macs: Share of the unpruned network's multiply-accumulates, met within 2 % by exact widths.
+        latency: Instead of them, milliseconds of one image, such as ``2ms``, measured in eager
+            torch on this machine's CPU. When the phase begins, halving finds the share of
+            multiply-accumulates that goes with it, to which training is held; when it ends, the
+            largest network that is within it.
         settled_at: Share of the phase at which the target, falling from 1, reaches the budget.
         round_to: Widths are multiples of it where the layer has as many; still within the budget.
+            None is 1 for multiply-accumulates, and 8 for a latency, as processors compute eight
+            float32 channels at a time.
     """
 
-    macs: Share
+    macs: Share | None = None
+    latency: Annotated[Rate, BeforeValidator(_milliseconds)] | None = None
     settled_at: Share = 0.6
-    round_to: Count = 1
+    round_to: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if (self.macs is None) == (self.latency is None):
+            raise ValueError(
+                "a budget is macs, a share, or latency, milliseconds: give one of them"
+            )
+        return self
+
+    @property
+    def multiple(self) -> int:
+        """What widths are multiples of."""
+        return self.round_to or ROUND_TO["macs" if self.latency is None else "latency"]
 
 
 class GateSettings(Settings):

@@ -15,10 +15,10 @@ from advprune.models.refusals import taking
 from advprune.models.sparse_gaussian import SparseModel
 from advprune.objectives import CERTIFIED
 from advprune.structure import recalibrate
-from advprune.training import average, optimisers, sparsity
+from advprune.training import average, limits, optimisers, sparsity
 from advprune.training.cutting import choice, cut_weights
 from advprune.training.equipping import equip, fresh
-from advprune.training.settings import Phase
+from advprune.training.parts import Budget
 from advprune.training.state import Position, Run, State
 from advprune.training.weighting import weigh
 
@@ -72,13 +72,7 @@ def check(run: Run) -> None:
     for phase in gated_phases:
         gated = deepcopy(run.gated)
         if phase.budget is not None:
-            try:
-                settle(gated, phase.budget.macs * run.unpruned_macs, round_to=phase.budget.round_to)
-            except ValueError as error:
-                raise ValueError(
-                    f"training.phases.{phase.name}.budget.macs = {phase.budget.macs} of"
-                    f" {run.unpruned_macs}: {error}"
-                ) from error
+            _check_budget(run, phase.name, gated, phase.budget)
 
 
 def begin_next(run: Run, state: State) -> None:
@@ -99,8 +93,9 @@ def finish(run: Run, state: State) -> None:
     state.average = {}
     if isinstance(state.model, GatedModel) and phase.budget is not None:
         score = CRITERIA[phase.criterion](state.model)
-        budget = phase.budget.macs * run.unpruned_macs
-        settle(state.model, budget, score, phase.budget.round_to)
+        limits.measure_again(run, state, score)
+        allowed = limits.share(run, state) * run.unpruned_macs
+        settle(state.model, allowed, score, phase.budget.multiple)
     if phase.sparsity is not None:
         cut_weights(run, state, phase.sparsity)
     recalibrate(state.model, calibration(run))
@@ -142,7 +137,7 @@ def drop_idle(run: Run, state: State) -> None:
         return
     alive = gated.keep()
     state.idle = torch.where(alive, 0, state.idle + 1)
-    if phase.remove_dead_after is None or _below_budget(run, phase, gated, alive):
+    if phase.remove_dead_after is None or _below_budget(run, state, gated, alive):
         return
     keep = kept_units(gated, state.idle < phase.remove_dead_after)
     if not bool(keep.all()):
@@ -169,7 +164,7 @@ def at_budget(run: Run, state: State) -> bool:
     phase = state.phase(run)
     if phase.budget is None or state.size is None:
         return True
-    return state.size.macs <= _TOLERANCE * phase.budget.macs * run.unpruned_macs
+    return state.size.macs <= _TOLERANCE * limits.share(run, state) * run.unpruned_macs
 
 
 def _check_answer(run: Run, name: str, model: nn.Module) -> None:
@@ -197,10 +192,25 @@ def _check_bounds(run: Run) -> None:
         network(run.gated if gates else run.model, run.example)
 
 
-def _below_budget(run: Run, phase: Phase, gated: GatedModel, alive: Tensor) -> bool:
-    if phase.budget is None:
+def _check_budget(run: Run, name: str, gated: GatedModel, budget: Budget) -> None:
+    try:
+        if budget.macs is None:
+            limits.check_latency(run, budget)
+        else:
+            settle(gated, budget.macs * run.unpruned_macs, round_to=budget.multiple)
+    except ValueError as error:
+        given = (
+            f"latency = {budget.latency} ms"
+            if budget.macs is None
+            else f"macs = {budget.macs} of {run.unpruned_macs}"
+        )
+        raise ValueError(f"training.phases.{name}.budget.{given}: {error}") from error
+
+
+def _below_budget(run: Run, state: State, gated: GatedModel, alive: Tensor) -> bool:
+    if state.phase(run).budget is None:
         return False
-    return gated.structure.macs(alive) < phase.budget.macs * run.unpruned_macs
+    return gated.structure.macs(alive) < limits.share(run, state) * run.unpruned_macs
 
 
 def _gated(run: Run, model: nn.Module) -> GatedModel:

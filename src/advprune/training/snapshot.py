@@ -107,6 +107,7 @@ def _json(run: Run, state: State) -> Json:
         "stage": state.phase(run).on,
         "shape": shape_state(state.model) if isinstance(state.model, GatedModel) else None,
         "controller": dataclasses.asdict(state.controller),
+        "affordable": state.affordable,
         "best": None if state.best is None else dataclasses.asdict(state.best),
         "latest": state.latest,
         "size": None if state.size is None else dataclasses.asdict(state.size),
@@ -140,6 +141,7 @@ def _load(state: State, tensors: Tensors, kept: Json) -> None:
     if "perturbation" in tensors:
         state.perturbation = tensors["perturbation"].to(device)
     state.controller = Controller(**kept["controller"])
+    state.affordable = kept["affordable"]
     state.best = _best(kept)
     state.latest = kept["latest"]
     state.size = None if kept["size"] is None else Size(**kept["size"])

@@ -209,6 +209,7 @@ class State:
         unit_weights: (all units,) factors on the units' KL; None is 1 each.
         unit_seconds: (units of the unpruned network,) measured time that each takes, where a phase
             weighs by it: measured once a run, since no two measurements agree.
+        affordable: Share of the unpruned multiply-accumulates that a latency allows, once measured.
     """
 
     model: nn.Module
@@ -232,6 +233,7 @@ class State:
     current: CurrentNetwork | None = None
     unit_weights: Tensor | None = None
     unit_seconds: Tensor | None = None
+    affordable: float | None = None
 
     def phase(self, run: Run) -> Phase:
         """The phase that the run is in."""

@@ -19,7 +19,7 @@ from advprune.objectives import (
     perturbed,
     with_noisy_logits,
 )
-from advprune.training import average, budget, optimisers, schedule, sparsity
+from advprune.training import average, budget, limits, optimisers, schedule, sparsity
 from advprune.training.adversary import Adversary, adversary, eps_share
 from advprune.training.cutting import project, show_kept
 from advprune.training.settings import Phase
@@ -179,7 +179,7 @@ def _hold_budget(run: Run, state: State) -> None:
     state.controller = budget.update(
         state.controller,
         budget.foreseen_macs(gated.structure, gated.scores()) / run.unpruned_macs,
-        phase.budget,
+        limits.in_macs(run, state),
         progress=state.progress(run) / phase.epochs,
         elapsed=_BUDGET_EVERY / (phase.epochs * run.steps_per_epoch),
     )
