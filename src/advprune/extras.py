@@ -13,6 +13,7 @@ EXTRAS = {
     "openvino": "openvino",
     "optuna": "sweep",
     "pytorch_lightning": "lightning",
+    "timm": "timm",
     "transformers": "huggingface",
 }
 """Which extra of advprune brings a package, where one does."""

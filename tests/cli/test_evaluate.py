@@ -75,3 +75,26 @@ def test_a_written_result_is_verified_and_a_changed_one_is_not(
     assert "Not as the result says: pgd40, all attacks." in changed.output
     assert call("evaluate", "--verify", "net/manifest.json").exit_code == 2
     assert "give MODELS and --data" in call("evaluate", "net").output
+
+
+@pytest.mark.parametrize("radii", ["0,half", "-1"])
+def test_a_curve_at_an_impossible_radius_is_refused_before_any_attack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, radii: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ap.save(ap.models.build("small_cnn", widths=[2, 2, 4]), "net")
+    result = call("evaluate", "net", "--data", "digits", "--eps", 0.1, "--curve", radii)
+    assert result.exit_code == 2
+    assert "eps" in result.output
+    assert "accuracy" not in result.output
+
+
+def test_a_curve_of_a_model_is_shown_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ap.save(ap.models.build("small_cnn", widths=[2, 2, 4]), "net")
+    asked = ("evaluate", "net", "--data", "digits", "--eps", 0.1, "--subset", 6, "--suite", "paper")
+    result = call(*asked, "--curve", "0,0.5", "--out", "out.json")
+    assert result.exit_code == 0, result.output
+    assert [eps for eps, _ in json.loads(Path("out.json").read_text())["curve"]] == [0.0, 0.5]

@@ -154,5 +154,5 @@ def test_robustbench_networks_take_pixels_as_they_are(monkeypatch: pytest.Monkey
 
 def test_a_missing_package_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ValueError, match=r"needs timm.*pip install timm"):
+    with pytest.raises(ValueError, match=r"needs timm.*pip install 'advprune\[timm\]'"):
         finished("timm:resnet18")

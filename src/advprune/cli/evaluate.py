@@ -102,6 +102,7 @@ def evaluate(
     twins = (twin,) if twin else ()
     names = list(dict.fromkeys([*twins, *models]))
     threat = ap.ThreatModel(**own_threat(names[0], norm, eps))
+    curve_at = [threat.at(eps).eps for eps in radii.split(",")] if radii else []
     networks = {name: _network(name, trust_code) for name in dict.fromkeys([*names, *sources])}
     stand_ins = {
         name: {"": stand_in(name, networks[twin] if twin else None)} if _is_file(name) else {}
@@ -125,9 +126,9 @@ def evaluate(
         with backward_as(networks[name], stand_ins[name]) as network:
             results[name] = attack(network, sources=others, folder=kept)
             Console().print(results[name])
-            if radii is not None:
+            if curve_at:
                 curves[name] = ap.curve(
-                    network, test, threat.norm, radii.split(","), seed=seed, subset=subset
+                    network, test, threat.norm, curve_at, seed=seed, subset=subset
                 )
                 Console().print(curves[name])
     once = {name: result for name, result in results.items() if isinstance(result, ap.Result)}
