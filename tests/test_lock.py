@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NOT_LOCKED = {"executorch"}  # an extra that neither the project nor its tests need
+NOT_LOCKED = {"executorch", "timm"}  # extras that neither the project nor its tests need
 
 
 def names(text: str) -> set[str]:
