@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from scipy.stats import ttest_1samp  # type: ignore[import-untyped]
 
 from advprune.report.pictures import LINES, svg
@@ -138,18 +139,22 @@ def _spread(values: list[float], *, digits: int = 1, sign: str = "") -> str:
 
 
 def as_picture(curves: list[Curve]) -> str:
-    """Clean (dashed) and robust accuracy against MACs, means over seeds, as an SVG file."""
+    """Clean (dashed) and robust accuracy against MACs, seeds and their means, as an SVG file."""
     networks = sorted({curve.network for curve in curves})
 
     def draw(figure: Figure) -> None:
+        figure.set_size_inches(8, 4)
         columns = figure.subplots(1, len(networks), squeeze=False)[0]
         for axes, network in zip(columns, networks, strict=True):
             for curve in (curve for curve in curves if curve.network == network):
                 _draw(axes, curve)
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 4, 8)))
+            axes.xaxis.set_major_formatter(EngFormatter())
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_title(network)
             axes.set_xlabel("multiply-accumulates an image")
-        columns[0].set_ylabel("accuracy, %: PGD-20, and clean (dashed)")
+        columns[0].set_ylabel("accuracy in %, clean is dashed")
         columns[0].legend()
 
     drawn = svg(draw, "accuracy against multiply-accumulates, by what weighs the KL")
@@ -160,6 +165,9 @@ def _draw(axes: Any, curve: Curve) -> None:
     colour = LINES[list(WEIGHTINGS).index(curve.weighting)]
     macs = [mean(curve.values(beta, "macs")) for beta in curve.betas()]
     for key, dashes in (("robust", "-"), ("clean", "--")):
+        for points in curve.seeds.values():
+            each = [100 * point[key] for point in points]
+            axes.scatter([point["macs"] for point in points], each, 9, color=colour, alpha=0.5)
         middle = [100 * mean(curve.values(beta, key)) for beta in curve.betas()]
         label = WEIGHTINGS[curve.weighting] if key == "robust" else None
         axes.plot(macs, middle, f"o{dashes}", color=colour, label=label)
