@@ -4,6 +4,9 @@ Both attack the same random images, all that the network classifies rightly, at 
 how many each leaves right, and whether our images pass the reference's own look at norm and range.
 The images are drawn from the whole data set, since here they need to be many, not unseen.
 
+The reference's Square never places a square on the last row or column, where 15 of the 64 pixels
+of a digit lie: `square-everywhere` is the reference with that mended.
+
     .venv-bench/bin/python benchmarks/autoattack_parity.py MODEL --data mnist:FOLDER --out FILE
 
 MODEL is a folder with a saved model, zoo:NAME, or small:plain and small:batch-norm for digits.
@@ -42,6 +45,7 @@ def ours(threat: ThreatModel, steps: int, queries: int) -> dict[str, Attack]:
         "fab": FAB(threat, steps=steps, stop_when_fooled=True),
         "fab-t": TargetedFAB(threat, steps=steps, stop_when_fooled=True),
         "square": Square(threat, queries=queries),
+        "square-everywhere": Square(threat, queries=queries),
     }
 
 
@@ -55,8 +59,11 @@ def theirs(
         eps=threat.eps,
         seed=seed,
         version="custom",
-        attacks=[name],
+        attacks=[name.removesuffix("-everywhere")],
     )
+    if name == "square-everywhere":
+        places = suite.square.random_int
+        suite.square.random_int = lambda low, high: places(low, high + 1)
     suite.apgd.n_restarts = suite.fab.n_restarts = 1
     suite.fab.n_iter, suite.square.n_queries = steps, queries
     for apgd in (suite.apgd, suite.apgd_targeted):
@@ -182,7 +189,7 @@ def main(
         "batch": batch,
         "machine": machine("pyautoattack"),
         "results": rows,
-        "within": all(abs(row["points"]) <= POINTS for row in rows.values()),
+        "within": {name: abs(row["points"]) <= POINTS for name, row in rows.items()},
     }
     write_json(out, report)
 
