@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.export import ExportedProgram
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from advprune.shipping.extras import need, quiet
 
@@ -26,10 +28,9 @@ def write(exported: ExportedProgram, path: Path, metadata: dict[str, Any]) -> No
     Raises:
         ValueError: If onnx or onnxscript is missing, or an operator has no counterpart.
     """
-    import torch
-
     need("onnxscript")
-    with quiet():
+    # The strides of torch's fused attention are not those that the exporter assumes.
+    with quiet(), sdpa_kernel(SDPBackend.MATH):
         try:
             found = torch.onnx.export(
                 exported,
