@@ -149,9 +149,9 @@ def test_the_slim_network_comes_back(each: Architecture, gated: GatedModel, tmp_
     "vit_own_attention", "vit_encoder_layer", "Swin", "mlp_mixer", "resnet_bottleneck", "densenet",
     "inception", "UNet", "TransposedConv", "two_inputs_and_outputs", "TwoScales", "TiedWeights",
     "GatedLinearUnit", "Maxout", "PixelShuffled", "RowsThroughConv1d", "RowsThroughLSTM",
-    "ComputedWeight", "transformers_swin", "transformers_convnext", "transformers_bit", "mobilenet_v3", "regnet",
-    "shufflenet", "cbam", "group_norm", "instance_norm", "LayerNormChannelsLast", "pool_lp",
-    "pool_padded_and_enlarged", "PoolSumAndLargest",
+    "ComputedWeight", "transformers_swin", "transformers_convnext", "transformers_bit",
+    "mobilenet_v3", "regnet", "shufflenet", "cbam", "group_norm", "instance_norm",
+    "LayerNormChannelsLast", "pool_lp", "pool_padded_and_enlarged", "PoolSumAndLargest",
 )  # fmt: skip
 @pytest.mark.usefixtures("_one_table_of_operators")
 def test_the_slim_network_is_the_same_in_onnx(
