@@ -36,6 +36,7 @@ def test_figures_are_mean_and_spread_over_the_seeds_that_are_done(tmp_path: Path
 def test_one_seed_has_no_spread_and_what_was_not_measured_no_figure(tmp_path: Path) -> None:
     (row,) = rows([planned(tmp_path, "a", 0, result())])
     assert row.figures["clean"] == Figure(90.0, None)
+    assert (row.figures["seconds"].mean, row.figures["cpu_seconds"].mean) == (12, 9)
     assert {"autoattack", "transfer", "unit_sparsity"}.isdisjoint(row.figures)
 
 

@@ -103,6 +103,12 @@ def _latency(result: Result) -> float | None:
     return float(result["after"]["latency"][0]["median_ms"])
 
 
+def _cpu_seconds(result: Result) -> float | None:
+    """Where other work shares the machine, only these say what training took."""
+    seconds = result["training"].get("cpu_seconds")
+    return None if seconds is None else float(seconds)
+
+
 COLUMNS = (
     Column("clean", "clean %", _at("clean"), scale=100),
     Column("pgd", "PGD %", _attack("pgd"), scale=100),
@@ -118,6 +124,7 @@ COLUMNS = (
     Column("bytes", "kB", _at("cost", "bytes"), digits=1, scale=1e-3),
     Column("latency", "ms, 1 image", _latency, digits=3),
     Column("seconds", "training s", lambda result: float(result["training"]["seconds"]), digits=0),
+    Column("cpu_seconds", "training CPU s", _cpu_seconds, digits=0),
 )
 
 
