@@ -71,18 +71,17 @@ def _table(times: "dict[str, list[Latency]]") -> "Table":
     from rich.table import Table
 
     first = next(iter(times.values()))
-    table = Table(title=f"ms a pass, {first[0].threads} thread(s), {first[0].processor}")
+    machine = f"{first[0].threads} thread(s), {first[0].processor}"
+    table = Table(title=f"ms a pass, median over p10 to p90; {machine}")
     table.add_column("file", overflow="fold")
     table.add_column("run by")
     for time in first:
-        table.add_column(f"batch {time.batch}", justify="right")
-        table.add_column("p10 to p90", justify="right")
+        table.add_column(f"batch {time.batch}", justify="right", no_wrap=True)
         table.add_column("faster", justify="right")
     for name, found in times.items():
         cells = []
         for time, reference in zip(found, first, strict=True):
-            cells.append(f"{time.median_ms:.3f}")
-            cells.append(f"{time.p10_ms:.3f} to {time.p90_ms:.3f}")
+            cells.append(f"{time.median_ms:.3f}\n{time.p10_ms:.3f} to {time.p90_ms:.3f}")
             cells.append(f"{reference.median_ms / time.median_ms:.2f}x")
         table.add_row(name, found[0].backend, *cells)
     return table
