@@ -2,6 +2,7 @@
 
     python benchmarks/methods.py plan --data FOLDER
     advprune compare benchmarks/methods/*.yaml --out runs/methods
+    python benchmarks/methods.py collect runs/methods
 
 `plan` writes a recipe into benchmarks/methods for each that comes with the package: the same
 method on 10,000 training images, every phase shortened or prolonged by one factor, warm-ups with
@@ -9,10 +10,16 @@ it, so that training takes SECONDS of one core. The factor follows from one epoc
 640 images, timed here; where gates or a budget make the network smaller than the dense one that
 was timed, training takes less. What a row takes in the end stands in the table.
 
+`collect` copies what runs found into benchmarks/results/methods, and puts the table of all that
+lies there beside it and into docs/methods.md.
+
 Recipes that build on another network name runs/mnist-standard and runs/mnist-at: links to the runs
 of this table will do.
 """
 
+import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,11 +29,14 @@ import pandas as pd  # type: ignore[import-untyped]
 import torch
 from rich.console import Console
 
-from advprune import recipes
+from advprune import comparison, recipes
 from advprune.recipes import Recipe, plain_yaml
 from advprune.recipes.run import train_recipe
 
-FOLDER = Path(__file__).parent / "methods"
+HERE = Path(__file__).parent
+FOLDER, RESULTS = HERE / "methods", HERE / "results" / "methods"
+PAGE = HERE.parent / "docs" / "methods.md"
+TABLE = re.compile("(?<=<!-- table:begin -->\n).*?(?=<!-- table:end -->)", re.DOTALL)
 PREFIX = "mnist-"
 ELSEWHERE = {"mnist-crown-ibp"}
 """Certified training is another task: docs/certificates.md."""
@@ -57,6 +67,26 @@ def plan(names: tuple[str, ...], folder: str, seconds: float) -> None:
         text = plain_yaml.dump(planned(name, factor, seconds))
         (FOLDER / f"{name.removeprefix(PREFIX)}.yaml").write_text(text, "utf-8")
         click.echo(f"{name}: {factor:.2f} of its epochs")
+
+
+@main.command()
+@click.argument("runs", type=click.Path(path_type=Path))
+def collect(runs: Path) -> None:
+    """Copies the results of runs, and writes the table of all."""
+    for found in runs.glob("*/result.json"):
+        name = found.parent.name.rpartition("-")[0]  # without the identity
+        (RESULTS / name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(found, RESULTS / name)
+    comparison.writing.write(comparison.rows(list(collected())), RESULTS)
+    table = (RESULTS / "table.md").read_text("utf-8")
+    PAGE.write_text(TABLE.sub(lambda _: table, PAGE.read_text("utf-8")), "utf-8")
+
+
+def collected() -> Iterator[comparison.PlannedRun]:
+    """The runs of each planned recipe that were copied, in the order of names and seeds."""
+    for source in sorted(FOLDER.glob("*.yaml")):
+        for folder in sorted(RESULTS.glob(f"{source.stem}-seed*")):
+            yield comparison.PlannedRun(source.stem, recipes.load(source), folder)
 
 
 def timed(name: str, folder: str) -> dict[str, float]:
