@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 
 import advprune as ap
+from advprune.certificates import certify_smoothed, check_complete
+from advprune.data import Images
 from advprune.models import Logits
 from advprune.models.logits import answer_of, logits_of
+from advprune.training.validation import Accuracy, measure
 
 IMAGES = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 MEANS = IMAGES.mean((2, 3))
@@ -117,6 +120,13 @@ def test_what_a_model_itself_raises_stays_what_it_is() -> None:
 
 
 LABELS = torch.tensor([0, 1])
+
+
+def validated(model: nn.Module, x: Tensor) -> Accuracy:
+    images, device = Images(x, LABELS, ("a", "b", "c"), "noise"), torch.device("cpu")
+    return measure(model, images, THREAT, steps=1, batch_size=2, seed=0, device=device)
+
+
 USES: Mapping[str, Callable[[nn.Module, Tensor], object]] = {
     "gate": ap.gate,
     "check": ap.check,
@@ -124,6 +134,10 @@ USES: Mapping[str, Callable[[nn.Module, Tensor], object]] = {
     "export": lambda model, x: ap.export(model, "model.pt2", x),
     "evaluate": lambda model, x: ap.evaluate(model, (x, LABELS), THREAT),
     "attack": lambda model, x: ap.attacks.PGD(THREAT, steps=1)(model, x, LABELS),
+    "certify": lambda model, x: ap.certify(model, (x, LABELS), THREAT, "ibp", suite=None),
+    "complete check": lambda model, x: check_complete(model, x[:1], LABELS[:1], THREAT),
+    "smoothing": lambda model, x: certify_smoothed(model, x, 0.1, samples=10),
+    "validation": lambda model, x: validated(model, x),
     "vulnerability": lambda model, x: ap.vulnerability(model, x, x),
 }
 
@@ -137,3 +151,20 @@ def test_every_use_says_what_the_model_is_not(
         USES[use](Brightness(Record), IMAGES)
     with pytest.raises(ValueError, match=r"ColourAndDepth takes \(colour, depth\), not 1 input"):
         USES[use](ColourAndDepth(), IMAGES)
+
+
+def test_a_cost_needs_one_input_and_asks_for_no_logits() -> None:
+    with pytest.raises(ValueError, match=r"ColourAndDepth takes \(colour, depth\), not 1 input"):
+        ap.cost(ColourAndDepth(), IMAGES)
+    assert ap.cost(Brightness(Record), IMAGES).parameters == 1
+
+
+@pytest.mark.parametrize("method", ["ibp", "complete", "smoothing"])
+def test_what_answers_with_records_is_certified_once_it_is_wrapped(method: str) -> None:
+    wrapped = Logits(Brightness(Record))
+    options = {"smoothing": {"sigma": 0.01, "samples": 100}} if method == "smoothing" else {}
+    threat = ap.ThreatModel("l2" if method == "smoothing" else "linf", 1e-4)
+    found = ap.certify(
+        wrapped, (IMAGES, MEANS.argmax(1)), threat, method, suite=None, options=options
+    )
+    assert found.clean == found.methods[method].certified == 1

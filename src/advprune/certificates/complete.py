@@ -19,6 +19,7 @@ from advprune.certificates.ascent import Domains, ascend
 from advprune.certificates.leaf import settle_leaf
 from advprune.certificates.verdict import Verdict
 from advprune.models import evaluating
+from advprune.models.logits import logits_of
 from advprune.threat import ThreatModel
 
 
@@ -57,7 +58,7 @@ class _Search:
         """Whether one of these points, brought into the threat in float32, is a counterexample."""
         x_adv = self.threat.project(points.to(self.x).view(-1, *self.x.shape[1:]), self.x)
         with torch.no_grad():
-            wrong = self.model(x_adv).argmax(1) != self.y
+            wrong = logits_of(self.model, x_adv).argmax(1) != self.y
         if bool(wrong.any()):
             self.found = x_adv[wrong][:1]
         return self.found is not None
@@ -92,7 +93,7 @@ def check_complete(
         seed: of the attack.
 
     Raises:
-        ValueError: another norm, or more than one image.
+        ValueError: another norm, more than one image, or a model that does not answer with logits.
         UnsupportedOperatorError: an operator that cannot be bounded, by name and place.
     """
     if threat.norm != "linf":
@@ -109,14 +110,14 @@ def check_complete(
 
 def _decided(search: _Search, seed: int) -> Verdict:
     with torch.no_grad():
-        if bool(search.model(search.x).argmax(1) != search.y):
-            return Verdict.WRONG
+        logits = logits_of(search.model, search.x)
+    if bool(logits.argmax(1) != search.y):
+        return Verdict.WRONG
     if _attacked(search, seed):
         return Verdict.COUNTEREXAMPLE
     with torch.no_grad():
         bounded = network(search.model, search.x, dtype=torch.float64)
-        classes = search.model(search.x).shape[1]
-    return _bounded(search, bounded, Region(search.x.double(), search.threat), classes)
+    return _bounded(search, bounded, Region(search.x.double(), search.threat), logits.shape[1])
 
 
 def _bounded(search: _Search, bounded: Network, region: Region, classes: int) -> Verdict:

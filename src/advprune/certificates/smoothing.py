@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from advprune.choices import check_count
 from advprune.models import evaluating
+from advprune.models.logits import logits_of
 
 ABSTAINED = -1
 """Stands for the class where the samples do not tell."""
@@ -58,7 +59,7 @@ def certify_smoothed(
         generator: source of the noise, on the CPU; None is a fresh one with seed 0.
 
     Raises:
-        ValueError: when a setting is impossible.
+        ValueError: when a setting is impossible, or the network does not answer with logits.
     """
     _check(sigma, alpha)
     check_count("guesses", guesses)
@@ -99,7 +100,7 @@ def predict_smoothed(
         generator: source of the noise, on the CPU; None is a fresh one with seed 0.
 
     Raises:
-        ValueError: when a setting is impossible.
+        ValueError: when a setting is impossible, or the network does not answer with logits.
     """
     _check(sigma, alpha)
     check_count("samples", samples)
@@ -132,7 +133,7 @@ def _counts(
         for start in range(0, samples, batch_size):
             number = min(batch_size, samples - start)
             noise = torch.randn(number, *image.shape, generator=generator).to(image)
-            logits = model(image + sigma * noise)
+            logits = logits_of(model, image + sigma * noise)
             found = torch.bincount(logits.argmax(1).cpu(), minlength=logits.shape[1])
             counts = found if not len(counts) else counts + found
     return counts

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from advprune.models import evaluating
+from advprune.models.logits import asked
 
 COUNTED = (torch.ops.aten.convolution, torch.ops.aten.addmm, torch.ops.aten.mm)
 """The operators that convolutions and linear layers come down to, written as modules or not."""
@@ -69,10 +70,13 @@ def cost(model: nn.Module, example_input: Tensor) -> Cost:
 
     Returns:
         The counts for one example.
+
+    Raises:
+        ValueError: The network takes more than one input.
     """
     counter = _Counter()
     with evaluating(model), torch.no_grad(), counter:
-        model(example_input[:1])
+        asked(model, example_input[:1])
     stored = [*model.parameters(), *model.buffers()]
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),

@@ -99,11 +99,7 @@ def answer_of(model: Callable[[Tensor], Any], x: Tensor) -> Tensor:
         ValueError: It takes other than one batch of images, or gives other than one tensor with a
             row an image; says what, and which wrapper makes it fit.
     """
-    try:
-        answer = model(x)
-    except TypeError:
-        _check_inputs(model, 1)
-        raise
+    answer = asked(model, x)
     if not isinstance(answer, Tensor):
         raise NoLogitsError(
             f"{_name(model)} answers with {_described(answer)}, not one tensor of logits (batch, "
@@ -115,6 +111,19 @@ def answer_of(model: Callable[[Tensor], Any], x: Tensor) -> Tensor:
             "allowed are logits of shape (batch, classes)"
         )
     return answer
+
+
+def asked(model: Callable[[Tensor], Any], x: Tensor) -> Any:
+    """Give whatever a model answers to images.
+
+    Raises:
+        ValueError: It takes other than one batch of images; says what, and which wrapper helps.
+    """
+    try:
+        return model(x)
+    except TypeError:
+        _check_inputs(model, 1)
+        raise
 
 
 def _check_inputs(model: Callable[..., Any], number: int) -> None:

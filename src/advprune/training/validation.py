@@ -9,6 +9,7 @@ from advprune.attacks import PGD
 from advprune.bounds import Region, is_certified, margin_bounds
 from advprune.bounds import network as bounded
 from advprune.data import Images, batches
+from advprune.models.logits import logits_of
 from advprune.models.modes import evaluating
 from advprune.threat import ThreatModel
 
@@ -71,7 +72,7 @@ def measure(
     for batch in batches(images, batch_size):
         x, y = (part.to(device) for part in batch)
         with evaluating(network), torch.no_grad():
-            logits = network(x)
+            logits = logits_of(network, x)
             clean += int((logits.argmax(1) == y).sum())
             if made is not None and bound is not None:
                 region, classes = Region(x, threat), logits.shape[1]
