@@ -33,6 +33,8 @@ def test_a_file_and_its_twin_are_attacked_and_shown_side_by_side(
     assert "transfer:net" in written["net.onnx"]["attacks"]
     assert written["net"]["gradients"] == {}
     assert written["net"]["robust"] == written["net.onnx"]["robust"]
+    assert "net, net.onnx: " in result.output
+    assert "0 in the first alone, 0 in the second alone" in " ".join(result.output.split())
     alone = call("evaluate", "net.onnx", *options, "--out", "alone.json")
     assert alone.exit_code == 0, alone.output
     assert json.loads(Path("alone.json").read_text())["threat"]["eps"] == 0.1
@@ -75,6 +77,27 @@ def test_a_written_result_is_verified_and_a_changed_one_is_not(
     assert "Not as the result says: pgd40, all attacks." in changed.output
     assert call("evaluate", "--verify", "net/manifest.json").exit_code == 2
     assert "give MODELS and --data" in call("evaluate", "net").output
+
+
+def test_two_written_results_are_compared_image_by_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ap.save(ap.models.build("small_cnn", widths=[2, 2, 4]), "net")
+    asked = ("evaluate", "net", "--data", "digits", "--suite", "paper", "--subset")
+    for name, eps, number in (("weak", 0.001, 8), ("strong", 1, 8), ("other", 1, 9)):
+        made = call(*asked, number, "--eps", eps, "--out", f"{name}.json")
+        assert made.exit_code == 0, made.output
+    weak, strong = (json.loads(Path(f"{name}.json").read_text()) for name in ("weak", "strong"))
+    one, two = (int(result["survivors"], 16) for result in (weak, strong))
+    compared = call("evaluate", "--paired", "weak.json", "strong.json")
+    assert compared.exit_code == 0, compared.output
+    said = " ".join(compared.output.split())
+    both, first, second = (part.bit_count() for part in (one & two, one & ~two, two & ~one))
+    assert f"{both} images stand in both, {first} in the first alone, {second} in the" in said
+    assert "different images" in call("evaluate", "--paired", "weak.json", "other.json").output
+    Path("both.json").write_text(json.dumps({"one": weak, "two": weak}))
+    assert "one model each" in call("evaluate", "--paired", "weak.json", "both.json").output
 
 
 @pytest.mark.parametrize("radii", ["0,half", "-1"])

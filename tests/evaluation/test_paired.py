@@ -42,6 +42,17 @@ def test_images_are_counted_where_the_models_differ() -> None:
     assert paired(low, low).p_value == 1
 
 
+def test_written_results_are_compared_alike() -> None:
+    threat = ThreatModel("linf", 0.1)
+    middle, low = (evaluate(Threshold(level), (X, Y), threat) for level in (0.5, 0.3))
+    found = paired(middle.to_dict(), low)
+    assert found == paired(middle, low)
+    assert "8 in the first alone, 4 in the second alone" in str(found)
+    assert "p = 0.39" in str(found)
+    with pytest.raises(ValueError, match="lacks examples, survivors"):
+        paired(middle, {"data_hash": middle.data_hash})
+
+
 def test_other_images_are_refused() -> None:
     threat = ThreatModel("linf", 0.1)
     whole, half = (evaluate(Threshold(0.5), (X, Y), threat, subset=subset) for subset in (None, 20))

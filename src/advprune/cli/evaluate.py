@@ -58,6 +58,14 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Attack nothing: check a file of --out, and the images of --keep, against model and data.",
 )
+@click.option(
+    "--paired",
+    "pair",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    nargs=2,
+    metavar="FIRST SECOND",
+    help="Attack nothing: compare two files of --out image by image (McNemar).",
+)
 def evaluate(
     models: tuple[str, ...],
     data: str | None,
@@ -75,6 +83,7 @@ def evaluate(
     folder: Path | None,
     out: Path | None,
     written: Path | None,
+    pair: tuple[Path, Path] | None,
 ) -> None:
     """Attack saved models and exported files, and say what is left of their accuracy.
 
@@ -88,15 +97,18 @@ def evaluate(
     if written is not None:
         _verify(written, models, data, path, folder, trust_code)
         return
+    if pair is not None:
+        _compare(*pair)
+        return
     if not models or data is None:
-        raise ValueError("give MODELS and --data, or --verify with a written result")
+        raise ValueError("give MODELS and --data, or --verify or --paired with written results")
     from functools import partial
 
     from rich.console import Console
 
     import advprune as ap
     from advprune.attacks import backward_as
-    from advprune.evaluation import Curve, Repeats, repeat, side_by_side, write_json
+    from advprune.evaluation import Curve, Repeats, paired, repeat, side_by_side, write_json
     from advprune.shipping import stand_in
 
     twins = (twin,) if twin else ()
@@ -134,6 +146,9 @@ def evaluate(
     once = {name: result for name, result in results.items() if isinstance(result, ap.Result)}
     if len(once) > 1:
         Console().print(side_by_side(once))
+        (first, judged), *others_judged = once.items()
+        for name, result in others_judged:
+            Console().print(f"{first}, {name}: {paired(judged, result)}")
     if out is not None:
         figures = {
             name: {
@@ -177,6 +192,18 @@ def _verify(
         holds &= verification.holds
     if not holds:
         raise SystemExit(1)
+
+
+def _compare(first: Path, second: Path) -> None:
+    from rich.console import Console
+
+    from advprune.evaluation import paired
+    from advprune.evaluation.verify import read_results
+
+    (one, *more), (other, *others) = (read_results(path).values() for path in (first, second))
+    if more or others:
+        raise ValueError(f"{first} and {second}: allowed are files of one model each")
+    Console().print(f"{first}, {second}: {paired(one, other)}")
 
 
 def _kept(written: Path, result: Mapping[str, Any]) -> Path | None:

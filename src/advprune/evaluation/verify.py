@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Group
 from rich.table import Table
@@ -16,6 +15,7 @@ from advprune.attacks import FewPixels
 from advprune.data import Data
 from advprune.evaluation.attempt import Target
 from advprune.evaluation.ledger import file_hash, read_images
+from advprune.evaluation.paired import stated_survivors
 from advprune.evaluation.result import SCHEMA, as_text
 from advprune.evaluation.sample import Sample, model_hash, regather
 from advprune.models import evaluating
@@ -234,8 +234,7 @@ def _survivors(result: Mapping[str, Any], survivors: Tensor | None) -> Iterator[
     if survivors is None:
         yield Point("all attacks", False, "unknown: the images of an attack are wrong")
         return
-    packed = np.frombuffer(bytes.fromhex(result["survivors"]), dtype=np.uint8)
-    stated = torch.from_numpy(np.unpackbits(packed)[: len(survivors)].astype(bool))
+    stated = stated_survivors(result)[: len(survivors)]
     point = _counted("all attacks", survivors, result["robust"])
     if not torch.equal(stated, survivors):
         differing = int((stated != survivors).sum()) if len(stated) == len(survivors) else "all"

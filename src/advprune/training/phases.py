@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from advprune.bounds import narrow_weights, network
 from advprune.gates import CRITERIA, GatedModel, kept_units, remove, restore, settle
 from advprune.models.gaussian import GaussianModel
-from advprune.models.logits import logits_of
+from advprune.models.logits import answer_of
 from advprune.models.modes import evaluating
 from advprune.models.refusals import taking
 from advprune.models.sparse_gaussian import SparseModel
@@ -174,7 +174,7 @@ def _check_answer(run: Run, name: str, model: nn.Module) -> None:
     classes = len(images.classes)
     x = images.tensors()[0].to(next(model.parameters()).device)
     with taking(name, x, images.name), evaluating(model), torch.no_grad():
-        given = tuple(logits_of(model, x).shape)
+        given = tuple(answer_of(model, x).shape)
     if given != (len(images), classes):
         raise ValueError(
             f"{name} answers {given} to {len(images)} images; {images.name} has {classes}"
