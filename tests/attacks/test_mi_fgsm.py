@@ -22,6 +22,17 @@ def test_it_ends_at_the_optimum_of_a_linear_model() -> None:
     assert (found.forward_passes, found.backward_passes) == (4 * (1 + 20), 4 * 10)
 
 
+def test_in_l2_it_ends_where_the_gradient_points() -> None:
+    model, x = linear(), torch.full((4, 1, 3, 4), 0.5)
+    y = model(x).argmax(1)
+    found = MIFGSM(ThreatModel("l2", 0.02), loss="margin").run(model, x, y)
+    weight = model.get_parameter("1.weight").detach()
+    rival = model(x).scatter(1, y[:, None], -torch.inf).argmax(1)
+    way = weight[rival] - weight[y]
+    expected = x + 0.02 * (way / way.norm(dim=1, keepdim=True)).view_as(x)
+    torch.testing.assert_close(found.x_adv, expected)
+
+
 def test_momentum_carries_on_where_the_gradient_turns() -> None:
     class Ridge(nn.Module):
         """Class 1 gains until the pixel is 0.52, and loses beyond."""

@@ -1,5 +1,7 @@
 import json
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from advprune.attacks import PGD
 from advprune.threat import NORMS, ThreatModel
 
 LINF = ThreatModel("linf", 0.1)
+Counting = Callable[[nn.Module], Any]
 
 
 def linear(pixels: int, classes: int = 2) -> nn.Sequential:
@@ -37,22 +40,6 @@ def batch(size: int = 24) -> tuple[Tensor, Tensor]:
     y = network()(x).argmax(1)
     y[::5] = (y[::5] + 1) % 4
     return x, y
-
-
-class Counts:
-    """Examples that really went forward and backward through a model."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.forward = self.backward = 0
-        model.register_forward_hook(self._went)
-
-    def _went(self, _: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        self.forward += len(inputs[0])
-        if output.requires_grad:
-            output.register_hook(self._returned)  # type: ignore[no-untyped-call]
-
-    def _returned(self, gradient: Tensor) -> None:
-        self.backward += len(gradient)
 
 
 @pytest.mark.parametrize(("norm", "dual"), [("linf", 1), ("l2", 2), ("l1", math.inf)])
@@ -201,16 +188,16 @@ def test_targets_are_reached_and_counted() -> None:
     ],
     ids=["evaluation", "all stay", "training", "bfloat16"],
 )
-def test_reported_passes_are_those_that_happened(attack: PGD) -> None:
+def test_reported_passes_are_those_that_happened(attack: PGD, counting: Counting) -> None:
     model, (x, y) = network(), batch()
-    counts = Counts(model)
+    counts = counting(model)
     result = attack.run(model, x, y)
     assert (result.forward_passes, result.backward_passes) == (counts.forward, counts.backward)
 
 
-def test_training_takes_one_pass_a_step_and_no_more() -> None:
+def test_training_takes_one_pass_a_step_and_no_more(counting: Counting) -> None:
     model, (x, y) = network(), batch()
-    counts = Counts(model)
+    counts = counting(model)
     PGD(LINF, steps=7, stop_when_fooled=False, keep="last")(model, x, y)
     assert (counts.forward, counts.backward) == (7 * 24, 7 * 24)
 

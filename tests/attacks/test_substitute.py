@@ -66,6 +66,22 @@ def test_images_made_for_the_substitute_fool_a_model_that_gives_only_classes() -
     assert result.forward_passes == 1 + 40 * 4 + 40
 
 
+def test_without_rounds_a_network_learns_the_labels_afresh() -> None:
+    x = torch.rand(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    y = (x[:, 0, 0, 0] > 0.5).long()
+    asked = []
+
+    def labels(images: Tensor) -> Tensor:
+        asked.append(len(images))
+        return y
+
+    torch.manual_seed(0)
+    fresh = nn.Sequential(nn.Flatten(), nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 2))
+    imitate(labels, x, fresh, rounds=0, epochs=600)
+    assert (fresh(x).argmax(1) == y).float().mean() > 0.95
+    assert asked == [64]
+
+
 def test_a_target_is_reached() -> None:
     x = images(20)
     target = 1 - brighter(x)

@@ -96,7 +96,7 @@ def test_two_written_results_are_compared_image_by_image(
     both, first, second = (part.bit_count() for part in (one & two, one & ~two, two & ~one))
     assert f"{both} images stand in both, {first} in the first alone, {second} in the" in said
     assert "different images" in call("evaluate", "--paired", "weak.json", "other.json").output
-    Path("both.json").write_text(json.dumps({"one": weak, "two": weak}))
+    Path("both.json").write_text(json.dumps({"one": weak, "two": {**weak, "source": {}}}))
     assert "one model each" in call("evaluate", "--paired", "weak.json", "both.json").output
 
 

@@ -53,6 +53,20 @@ def test_each_misleading_output_is_named(answer: Callable[[Tensor], Tensor], nam
     assert name in found(answer)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_confident_network_hides_nothing_though_its_cross_entropy_underflows(
+    classes: int,
+) -> None:
+    sure = nn.Sequential(nn.Flatten(), nn.Linear(4, classes, bias=False))
+    with torch.no_grad():
+        sure.get_parameter("1.weight").copy_(1e4 * torch.eye(classes, 4))
+    y = sure(X).argmax(1)
+    x = X.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(sure(x), y), x)
+    assert (gradient.flatten(1).abs().amax(1) == 0).float().mean() > 0.5
+    assert not list(check_model(sure, X, y))
+
+
 def test_a_warning_says_what_was_measured_and_what_to_do() -> None:
     (finding,) = check_model(Answer(lambda logits: logits.softmax(1)), X, Y)
     assert (finding.figure, finding.threshold) == (1.0, 0.5)
