@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from math import e
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ def test_too_large_a_network_raises_the_multiplier_the_more_the_longer() -> None
     first = update(Controller(), 0.3, BUDGET, progress=0.5, elapsed=0.01)
     second = update(first, 0.3, BUDGET, progress=0.5, elapsed=0.01)
     assert 1 < first.multiplier < second.multiplier
+
+
+def test_however_far_the_cost_is_off_the_multiplier_does_not_leap() -> None:
+    assert update(Controller(), 1.0, BUDGET, progress=1, elapsed=0).multiplier == pytest.approx(e)
+    assert update(Controller(), 0.01, BUDGET, progress=1, elapsed=0).multiplier < 0.001
 
 
 def test_too_small_a_network_takes_the_pressure_off_faster_than_it_was_built_up() -> None:

@@ -1,11 +1,15 @@
 """Holding the cost of a gated network to a path that falls to its budget.
 
-The weight of the KL is multiplied by ``exp(p e + i ∫ e)``, where ``e = log(cost / target)``: a
-proportional-integral controller in the logarithmic domain, so that it does not matter how large
-the KL, the network or the data set is. Dead units seldom come back, so an overshoot cannot be
-mended: below the target the integral is drained faster than it was filled, and the cost is one
-that falls before units die (``foreseen_macs``). What was drained below zero comes back as fast, or
-a network whose first units died early would not shrink again in time.
+The weight of the KL is multiplied by ``exp(min(p e, 1) + i ∫ e)``, where
+``e = log(cost / target)``: a proportional-integral controller in the logarithmic domain, so that it
+does not matter how large the KL, the network or the data set is. Dead units seldom come back, so an
+overshoot cannot be mended: below the target the integral is drained faster than it was filled, and
+the cost is one that falls before units die (``foreseen_macs``). What was drained below zero comes
+back as fast, or a network whose first units died early would not shrink again in time.
+
+Gates answer late, since optimisers move them at a bounded speed: in a phase of few steps the cost
+is far above its path before the first unit can die. The error of the moment therefore raises the
+weight no more than 2.7 times; under a KL that outweighs the loss all units would die alike.
 """
 
 import dataclasses
@@ -22,6 +26,7 @@ _PROPORTIONAL = 8.0
 _INTEGRAL = 40.0
 _FAST = 10.0
 _LIMIT = 8.0
+_AT_ONCE = 1.0
 _NOTHING = 1e-6  # a cost of 0 has no logarithm
 _SAFE = 0.05
 """A gate whose score is larger is far from death; one between this and its death is on its way."""
@@ -88,7 +93,7 @@ def update(
     error = math.log(max(cost, _NOTHING) / target(budget, progress))
     gain = _INTEGRAL * (_FAST if error < 0 or controller.integral < 0 else 1.0)
     integral = _clamp(controller.integral + gain * error * elapsed)
-    return Controller(integral, math.exp(_clamp(_PROPORTIONAL * error + integral)))
+    return Controller(integral, math.exp(_clamp(min(_PROPORTIONAL * error, _AT_ONCE) + integral)))
 
 
 def _clamp(value: float) -> float:
