@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from advprune import recipes
-from advprune.comparison.identity import code, identity
+from advprune.comparison.identity import code, identity, networks
 
 
 def test_the_same_recipe_has_the_same_identity() -> None:
@@ -31,6 +32,24 @@ def test_other_code_or_data_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr("advprune.comparison.identity.images", lambda recipe: ["other"])
     assert identity(recipes.load("digits")) != before
+
+
+def test_another_saved_model_to_build_on_changes_it(tmp_path: Path) -> None:
+    recipe = recipes.load("mnist-pretrained-at", [f"model.start_from={tmp_path / 'model'}"])
+    (tmp_path / "model").mkdir()
+    found = [networks(recipe)]
+    for weights in ("one", "other"):
+        (tmp_path / "model" / "manifest.json").write_text(json.dumps({"weights": weights}))
+        found.append(networks(recipe))
+    assert [list(one) for one in found] == [[str(tmp_path / "model")]] * 3
+    assert len({value for one in found for value in one.values()}) == 3
+
+
+def test_the_teachers_and_sources_of_a_recipe_are_among_them() -> None:
+    for name in ("mnist-ard", "mnist-ensemble-at"):
+        recipe = recipes.load(name, ["evaluation.sources=[zoo:mnist-lenet5-anp-vs]"])
+        assert networks(recipe).keys() == {"zoo:mnist-lenet5-anp-vs", *recipe.training.networks}
+        assert networks(recipe)["zoo:mnist-lenet5-anp-vs"] is not None
 
 
 def test_the_code_is_that_of_the_package() -> None:

@@ -62,6 +62,34 @@ def test_a_run_that_fails_leaves_the_others_and_their_table(
     assert "| a ★ |" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
 
 
+def test_controls_of_what_is_done_are_rows_of_their_own_and_run_once(
+    recipes_of: Any,
+    tmp_path: Path,
+    ran: list[tuple[str, int, bool]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, sources = tmp_path / "out", recipes_of("a", "b")
+    made = [Path(path) for path in recipes_of("a-narrowed", "a-random")]
+
+    def write(folder: Path) -> list[Path]:
+        return made if folder.name.startswith("a-seed") else []
+
+    monkeypatch.setattr("advprune.recipes.controls.write", write)
+    for _ in range(2):
+        found = compare(sources, out=out, controls=True, console=silent())
+    assert [name for name, *_ in ran] == ["a", "b", "a-narrowed", "a-random"]
+    assert [row.name for row in found] == ["a", "a-narrowed", "a-random", "b"]
+    assert all(row.runs == row.planned == 1 for row in found)
+
+
+def test_a_run_that_failed_has_no_controls(
+    recipes_of: Any, tmp_path: Path, ran: list[tuple[str, int, bool]]
+) -> None:
+    with pytest.raises(RuntimeError, match="it cannot be"):
+        compare(recipes_of("broken"), out=tmp_path / "out", controls=True, console=silent())
+    assert ran == [("broken", 0, False)]
+
+
 def test_a_wrong_recipe_stops_everything_before_it_starts(
     recipes_of: Any, tmp_path: Path, ran: list[tuple[str, int, bool]]
 ) -> None:

@@ -22,9 +22,20 @@ import click
     show_default=True,
     help="Folder of all runs and of the table.",
 )
+@click.option(
+    "--controls",
+    is_flag=True,
+    help="Train the controls of every run that pruned units, too: its final widths from scratch,"
+    " all layers narrowed alike and random widths, for as many multiply-accumulates.",
+)
 @click.option("--workers", default=1, show_default=True, help="Runs at a time, each a process.")
 def compare(
-    sources: tuple[str, ...], seeds: int, assignments: tuple[str, ...], out: Path, workers: int
+    sources: tuple[str, ...],
+    seeds: int,
+    assignments: tuple[str, ...],
+    out: Path,
+    controls: bool,
+    workers: int,
 ) -> None:
     """Run what is missing of RECIPES, resume what was stopped, and put all into one table.
 
@@ -34,6 +45,13 @@ def compare(
     from advprune import comparison
 
     try:
-        comparison.compare(sources, seeds=seeds, out=out, overrides=assignments, workers=workers)
+        comparison.compare(
+            sources,
+            seeds=seeds,
+            out=out,
+            overrides=assignments,
+            controls=controls,
+            workers=workers,
+        )
     except RuntimeError as error:
         raise click.ClickException(str(error)) from error

@@ -10,6 +10,8 @@ import torch
 import advprune
 from advprune import data
 from advprune.recipes import Recipe
+from advprune.shipping.manifest import MANIFEST
+from advprune.shipping.zoo import locate
 
 _SHOWING = ("cli", "comparison", "report")
 DIGITS = 12
@@ -19,10 +21,11 @@ DIGITS = 12
 def identity(recipe: Recipe) -> str:
     """SHA-256 (hex) over all that a run's outcome follows from.
 
-    These are every value of the recipe, the source of advprune, the version of torch, and the
-    images and labels. What shares an identity need not be run again; whatever changes it must.
+    These are every value of the recipe, the source of advprune, the version of torch, the images
+    and labels, and the saved models that the recipe names. What shares an identity need not be run
+    again; whatever changes it must.
     """
-    parts = [recipe.resolved(), code(), torch.__version__, images(recipe)]
+    parts = [recipe.resolved(), code(), torch.__version__, images(recipe), networks(recipe)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -42,6 +45,24 @@ def code() -> str:
 def images(recipe: Recipe) -> list[str]:
     """Fingerprints of the images that are trained on, chosen by and judged on."""
     return list(_fingerprints(recipe.data.model_dump_json(), recipe.seed))
+
+
+def networks(recipe: Recipe) -> dict[str, str | None]:
+    """SHA-256 (hex) of the manifests of the saved models that a recipe builds on, by their names.
+
+    A manifest holds the hash of its weights; one that is not there yet has None.
+    """
+    named = {*recipe.training.networks, *recipe.evaluation.sources}
+    if recipe.model.start_from is not None:
+        named.add(recipe.model.start_from)
+    return {name: _manifest(name) for name in sorted(named)}
+
+
+def _manifest(source: str) -> str | None:
+    try:
+        return hashlib.sha256((locate(source) / MANIFEST).read_bytes()).hexdigest()
+    except (ValueError, OSError):
+        return None
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from advprune import recipes
 from advprune.choices import check_count
 from advprune.comparison.identity import DIGITS, identity
-from advprune.recipes import Recipe
+from advprune.recipes import Recipe, controls
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,12 @@ def plan(
         for more in range(seeds)
         for recipe in loaded
     ]
+
+
+def controls_of(run: PlannedRun) -> list[PlannedRun]:
+    """The controls of a run that is done, a row each; none where it pruned no unit."""
+    made = [recipes.load(path) for path in controls.write(run.folder)]
+    return [_planned(recipe, recipe.seed, run.folder.parent) for recipe in made]
 
 
 def _planned(recipe: Recipe, seed: int, out: Path) -> PlannedRun:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from advprune.choices import check_count
 from advprune.comparison import table, writing
-from advprune.comparison.plan import PlannedRun, plan
+from advprune.comparison.plan import PlannedRun, controls_of, plan
 from advprune.recipes import Recipe
 from advprune.recipes.run import run_recipe
 
@@ -19,6 +19,7 @@ def compare(
     seeds: int = 1,
     out: str | Path = "runs/comparison",
     overrides: Iterable[str] = (),
+    controls: bool = False,
     workers: int = 1,
     console: Console | None = None,
 ) -> list[table.Row]:
@@ -34,6 +35,8 @@ def compare(
         seeds: Runs of each recipe.
         out: Folder of the runs and of the table: ``table.csv``, ``table.md``, ``comparison.html``.
         overrides: Values to change in every recipe.
+        controls: Whether every run that pruned units gets its controls, rows of their own: see
+            `advprune.recipes.controls`.
         workers: Runs at a time.
         console: Where progress and the table are shown.
 
@@ -47,9 +50,11 @@ def compare(
     check_count("workers", workers)
     console = console or Console()
     runs = plan(sources, seeds, out, overrides)
-    open_runs = [run for run in runs if run.state != "done"]
-    console.print(f"{len(runs) - len(open_runs)} of {len(runs)} runs are done", highlight=False)
-    failures = _carried_out(open_runs, workers, console)
+    failures = _carried_out(runs, workers, console)
+    if controls:
+        families = [[run, *controls_of(run)] if run.state == "done" else [run] for run in runs]
+        failures += _carried_out([run for own in families for run in own[1:]], workers, console)
+        runs = [run for own in families for run in own]
     found = table.rows(runs)
     page = writing.write(found, out)
     console.print(writing.terminal(found))
@@ -60,7 +65,10 @@ def compare(
 
 
 def _carried_out(runs: Sequence[PlannedRun], workers: int, console: Console) -> list[str]:
-    """Runs them all; what went wrong, a line each."""
+    """Runs those that are not done; what went wrong, a line each."""
+    done = sum(run.state == "done" for run in runs)
+    console.print(f"{done} of {len(runs)} runs are done", highlight=False)
+    runs = [run for run in runs if run.state != "done"]
     if workers == 1:
         found: Iterable[str | None] = (_run(run.recipe, run.folder, console) for run in runs)
     else:

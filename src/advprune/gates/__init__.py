@@ -12,7 +12,7 @@ from advprune.gates.hard_concrete import HardConcrete
 from advprune.gates.log_normal import LogNormal
 from advprune.gates.paired import paired
 from advprune.gates.placing import FAMILIES, gate, maker
-from advprune.gates.ranking import CRITERIA, magnitudes
+from advprune.gates.ranking import CRITERIA, even, magnitudes, uneven
 from advprune.gates.removal import kept_units, remove, restore, shape_state
 from advprune.gates.settling import ROUND_TO, largest_share, settle, within
 from advprune.gates.variational_dropout import VariationalDropout
@@ -31,6 +31,7 @@ __all__ = [
     "HardConcrete",
     "LogNormal",
     "VariationalDropout",
+    "even",
     "gate",
     "kept_units",
     "largest_share",
@@ -42,5 +43,6 @@ __all__ = [
     "restore",
     "settle",
     "shape_state",
+    "uneven",
     "within",
 ]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from advprune.gates.gated import GatedModel
+from advprune.structure import Structure
 
 _NOTHING = 1e-12
 
@@ -31,6 +32,34 @@ def magnitudes(gated: GatedModel) -> Tensor:
     norms = torch.where(torch.isin(torch.arange(len(made)), outputs), made, read)[:-1]
     groups = structure.split(norms)
     return structure.join({name: x / (x.mean() + _NOTHING) for name, x in groups.items()})
+
+
+def even(structure: Structure) -> Tensor:
+    """Returns scores, (units,), by which groups shrink alike: the place in the group over its size.
+
+    Args:
+        structure: of the network.
+    """
+    score = torch.zeros(structure.units)
+    for group in structure.groups.values():
+        score[group.span] = torch.arange(1, group.units + 1) / group.units
+    return score
+
+
+def uneven(structure: Structure, generator: torch.Generator) -> Tensor:
+    """Returns scores, (units,), by which groups shrink at random: those of `even` to a power.
+
+    The power a of each group is drawn, its logarithm uniform in [-1, 1]; where the smallest scores
+    go up to one of t, a group loses `t^(1/a)` of its units.
+
+    Args:
+        structure: of the network.
+        generator: draws the powers.
+    """
+    score = even(structure)
+    for group in structure.groups.values():
+        score[group.span] **= torch.exp(2 * torch.rand((), generator=generator) - 1)
+    return score
 
 
 CRITERIA: dict[str, Callable[[GatedModel], Tensor]] = {

@@ -1,5 +1,6 @@
 """Slimming: the closed units are really gone."""
 
+from advprune.pruning.narrowing import Kept, narrowed
 from advprune.pruning.ranked import Limit, close_to_widths, cut, read_limit
 from advprune.pruning.scores import SCORES, Score, worth
 from advprune.pruning.slim import SlimError, slim
@@ -7,11 +8,13 @@ from advprune.pruning.unread import without_unread
 
 __all__ = [
     "SCORES",
+    "Kept",
     "Limit",
     "Score",
     "SlimError",
     "close_to_widths",
     "cut",
+    "narrowed",
     "read_limit",
     "slim",
     "without_unread",

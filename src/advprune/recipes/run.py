@@ -82,7 +82,7 @@ def train_recipe(
     splits = load_data(recipe)
     _check_evaluation(recipe, splits)
     networks = _networks(recipe)
-    model = _built(recipe)
+    model = _narrowed(recipe, _built(recipe), splits)
     write_text(out / "recipe.yaml", loading.dump(recipe))
     trained = training.train(
         model,
@@ -166,6 +166,16 @@ def _built(recipe: Recipe) -> nn.Module:
     if recipe.model.start_from is not None:
         _start(model, recipe.model.start_from)
     return model
+
+
+def _narrowed(recipe: Recipe, model: nn.Module, splits: Splits) -> nn.Module:
+    """The network with the units that the recipe names."""
+    if not recipe.model.kept:
+        return model
+    try:
+        return pruning.narrowed(model, recipe.model.kept, figures.example(splits.train))
+    except ValueError as error:
+        raise ValueError(f"model.{error}") from error
 
 
 def _start(model: nn.Module, source: str) -> None:

@@ -85,10 +85,19 @@ class ModelSettings(_Named):
         name: A name in ``advprune.models.MODELS``, or ``package.module:callable``.
         start_from: Saved model of the same shape (a folder or ``zoo:NAME``) whose weights it begins
             with; None begins with random ones.
+        kept: Units of each group that the network has, by their numbers in the whole one, as the
+            manifest of a cut network tells them; its first weights are random.
     """
 
     name: Annotated[str, AfterValidator(_model)]
     start_from: str | None = None
+    kept: dict[str, tuple[int, ...]] = {}
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Self:
+        if self.start_from is not None and self.kept:
+            raise ValueError("kept begins with random weights: give start_from or kept")
+        return self
 
     @model_validator(mode="after")
     def _arguments_of_the_model(self) -> Self:

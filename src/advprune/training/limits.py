@@ -4,13 +4,12 @@ from copy import deepcopy
 from functools import partial
 from statistics import median
 
-import torch
 from torch import Tensor
 
-from advprune.gates import GatedModel, largest_share, within
+from advprune.gates import GatedModel, even, largest_share, within
 from advprune.gates.cutting import GatedCut
 from advprune.models.timing import seconds_in_turns
-from advprune.structure import Structure, least
+from advprune.structure import least
 from advprune.training.parts import Budget
 from advprune.training.state import Run, State
 
@@ -29,7 +28,7 @@ def share(run: Run, state: State) -> float:
     if budget.macs is not None:
         return budget.macs
     if state.affordable is None:
-        state.affordable = _measured(run, run.gated, budget, _even(run.unpruned), 1.0)
+        state.affordable = _measured(run, run.gated, budget, even(run.unpruned), 1.0)
     return state.affordable
 
 
@@ -94,11 +93,3 @@ def _measured(run: Run, gated: GatedModel, budget: Budget, score: Tensor, top: f
 
     smallest = structure.macs(least(structure)) / run.unpruned_macs
     return largest_share(fits, top) or smallest
-
-
-def _even(structure: Structure) -> Tensor:
-    """Scores, (units,), by which groups shrink alike: the place in the group over its size."""
-    score = torch.zeros(structure.units)
-    for group in structure.groups.values():
-        score[group.span] = torch.arange(1, group.units + 1) / group.units
-    return score
