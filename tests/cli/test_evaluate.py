@@ -46,11 +46,12 @@ def test_a_model_may_be_evaluated_several_times(
     monkeypatch.chdir(tmp_path)
     ap.save(ap.models.build("small_cnn", widths=[2, 2, 4]), "net")
     options = ("--data", "digits", "--eps", "0.1", "--subset", 5, "--suite", "paper")
-    result = call("evaluate", "net", *options, "--repeats", 2, "--out", "out.json")
+    result = call("evaluate", "net", *options, "--repeats", 2, "--fresh", 1, "--out", "out.json")
     assert result.exit_code == 0, result.output
     assert "5 examples, 2 times" in result.output
     written = json.loads(Path("out.json").read_text())
     assert len(written["repeats"]) == 2
+    assert all("transfer:fresh" in one["attacks"] for one in written["repeats"])
     assert written["robust"]["worst"] <= written["robust"]["mean"]
 
 

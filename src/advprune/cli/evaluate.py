@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 @click.option("--twin", help="The saved model that files were exported from; attacked beside them.")
 @click.option("--source", "sources", multiple=True, help="Another model to transfer attacks from.")
 @click.option(
+    "--fresh",
+    "epochs",
+    type=int,
+    metavar="EPOCHS",
+    help="Transfer from each model's own layers too, trained afresh on the training images.",
+)
+@click.option(
     "--curve",
     "radii",
     metavar="EPS,EPS",
@@ -75,6 +82,7 @@ def evaluate(
     suite: str | None,
     twin: str | None,
     sources: tuple[str, ...],
+    epochs: int | None,
     radii: str | None,
     subset: int | None,
     seed: int,
@@ -108,7 +116,15 @@ def evaluate(
 
     import advprune as ap
     from advprune.attacks import backward_as
-    from advprune.evaluation import Curve, Repeats, paired, repeat, side_by_side, write_json
+    from advprune.evaluation import (
+        Curve,
+        Repeats,
+        fresh_source,
+        paired,
+        repeat,
+        side_by_side,
+        write_json,
+    )
     from advprune.shipping import stand_in
 
     twins = (twin,) if twin else ()
@@ -121,7 +137,13 @@ def evaluate(
         for name in names
     }
     usual = "shipped" if any(stand_ins.values()) else "quick" if repeats is None else "rand"
-    test = ap.data.load(data, path=path, validation=0).test
+    splits = ap.data.load(data, path=path, validation=0)
+    test, afresh = splits.test, dict[str, "nn.Module"]()
+    if epochs is not None:
+        labelled = splits.train.tensors()
+        afresh = {
+            name: fresh_source(networks[name], labelled, epochs=epochs, seed=seed) for name in names
+        }
     attack = partial(
         partial(repeat, times=repeats) if repeats is not None else ap.evaluate,
         data=test,
@@ -135,6 +157,7 @@ def evaluate(
     for number, name in enumerate(names):
         kept = folder / str(number) if folder and len(names) > 1 else folder
         others = {source: networks[source] for source in (*sources, *twins[: name != twin])}
+        others |= {"fresh": afresh[name]} if name in afresh else {}
         with backward_as(networks[name], stand_ins[name]) as network:
             results[name] = attack(network, sources=others, folder=kept)
             Console().print(results[name])

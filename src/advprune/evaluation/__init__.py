@@ -5,6 +5,7 @@ from advprune.evaluation.cost import Cost, cost
 from advprune.evaluation.curve import Curve, curve
 from advprune.evaluation.environment import environment
 from advprune.evaluation.evaluate import evaluate
+from advprune.evaluation.fresh import fresh_source
 from advprune.evaluation.paired import Paired, paired
 from advprune.evaluation.prunable import Check, LayerCheck, check
 from advprune.evaluation.repeated import Repeats, Spread, repeat, spread
@@ -45,6 +46,7 @@ __all__ = [
     "curve",
     "environment",
     "evaluate",
+    "fresh_source",
     "interval",
     "model_hash",
     "paired",
