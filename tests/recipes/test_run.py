@@ -9,8 +9,9 @@ import torch
 from rich.console import Console
 
 from advprune import models, shipping, training
+from advprune.pruning.deep_compression import decompress
 from advprune.recipes import Recipe, figures
-from advprune.recipes.run import _built, run_recipe
+from advprune.recipes.run import COMPRESSED, _built, run_recipe
 
 RECIPE = Recipe.model_validate(
     {
@@ -214,3 +215,16 @@ def test_a_run_may_start_from_saved_weights_of_its_shape(tmp_path: Path) -> None
     wider = Recipe.model_validate({**recipe.resolved(), "model": {**model, "widths": [4, 6, 9]}})
     with pytest.raises(ValueError, match=r"(?s)model\.start_from = .*size mismatch"):
         _built(wider)
+
+
+def test_a_compressed_network_is_judged_as_its_file_has_it(tmp_path: Path) -> None:
+    told = RECIPE.model_dump(mode="json", exclude={"gates"})
+    told["training"]["phases"] = [{"name": "prune", "sparsity": {"share": 0.9}}]
+    told |= {"compress": True, "evaluation": {"examples": 20}}
+    _run(tmp_path, Recipe.model_validate(told))
+    result = json.loads((tmp_path / "result.json").read_text())
+    path = tmp_path / COMPRESSED
+    assert result["after"]["cost"]["bytes"] == path.stat().st_size
+    model, state = shipping.load(tmp_path / "model"), decompress(path)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert len(set(model.get_parameter("f1.weight").flatten().tolist())) <= 33  # 32 values and 0

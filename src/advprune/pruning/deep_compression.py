@@ -62,6 +62,21 @@ def compress(model: nn.Module, path: str | Path, *, conv_bits: int = 8, dense_bi
     return Path(path).stat().st_size
 
 
+def compress_in_place(model: nn.Module, path: str | Path) -> int:
+    """Writes a model as `compress` does, and gives it the values that the file holds.
+
+    Args:
+        model: pruned weight by weight; what it answers afterwards is what the file stands for.
+        path: of the file.
+
+    Returns:
+        The file's size in bytes.
+    """
+    size = compress(model, path)
+    model.load_state_dict(decompress(path))
+    return size
+
+
 def decompress(path: str | Path) -> dict[str, Tensor]:
     """Reads what `compress` wrote: a state that `load_state_dict` takes; nothing is unpickled.
 

@@ -124,7 +124,7 @@ class Pruned:
         )
         told["model"] |= {"kept": kept, "start_from": None}
         told["training"]["phases"] = [self._phase().model_dump(mode="json")]
-        return Recipe.model_validate({**told, "gates": None})
+        return Recipe.model_validate({**told, "gates": None, "compress": False})
 
     def _phase(self) -> Phase:
         phases = self.recipe.training.phases

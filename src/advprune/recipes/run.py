@@ -22,6 +22,9 @@ from advprune.recipes.figures import Figures
 from advprune.recipes.schema import Recipe
 from advprune.training import Trained, checkpoint
 
+COMPRESSED = "compressed.safetensors"
+"""The file of a recipe that compresses; `pruning.deep_compression.decompress` reads it."""
+
 
 def run_recipe(
     recipe: Recipe, out: str | Path, *, resume: bool = False, console: Console | None = None
@@ -197,6 +200,7 @@ def _judged(
     gated = trained.model if isinstance(trained.model, GatedModel) else trained.gated
     images = figures.example(splits.validation)
     after = shipped(trained, images)
+    size = pruning.compress_in_place(after, out / COMPRESSED) if recipe.compress else None
     judged = {"after": after}
     if gated is not None:
         judged = {"before": gated.cpu().eval(), **judged}
@@ -205,6 +209,8 @@ def _judged(
     if gated is not None:
         result["before"]["widths"] = figures.uncut(gated)
         result["after"]["widths"] = figures.widths(gated)
+    if size is not None:
+        result["after"]["cost"]["bytes"] = size
     return result
 
 

@@ -155,6 +155,8 @@ class Recipe(Settings):
         threat: What is defended against.
         gates: Where gates sit; None where no phase is gated.
         training: The phases and what they share.
+        compress: Whether weights are shared and coded by Deep Compression once training is over:
+            the network is judged with the values of that file, whose size is its size.
         evaluation: How the result is judged.
         seed: Of everything random in the run: held-out images, first weights, training, attacks.
     """
@@ -166,6 +168,7 @@ class Recipe(Settings):
     threat: ThreatSettings = ThreatSettings()
     gates: GateSettings | None = None
     training: Training
+    compress: bool = False
     evaluation: EvaluationSettings = EvaluationSettings()
     seed: Annotated[int, Field(ge=0)] = 0
 
