@@ -51,7 +51,7 @@ def test_a_model_may_be_evaluated_several_times(
     assert "5 examples, 2 times" in result.output
     written = json.loads(Path("out.json").read_text())
     assert len(written["repeats"]) == 2
-    assert all("transfer:fresh" in one["attacks"] for one in written["repeats"])
+    assert all("transfer:trained afresh" in one["attacks"] for one in written["repeats"])
     assert written["robust"]["worst"] <= written["robust"]["mean"]
 
 

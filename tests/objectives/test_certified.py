@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from advprune.bounds import Region, network, worst_cross_entropy
+from advprune.bounds import BOUNDS, Region, network, worst_cross_entropy
 from advprune.gates import GatedModel
 from advprune.objectives import OBJECTIVES, Batch, Certificate, Coefficients
 from advprune.threat import ThreatModel
@@ -51,6 +51,24 @@ def test_the_linear_share_mixes_both_bounds(make_chain: type[nn.Module], images:
         model, Batch(images, Y), adversary, Coefficients(certificate=certificate)
     )
     torch.testing.assert_close(found.weights, (0.7 * losses[0] + 0.3 * losses[1]).mean())
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_each_bound_can_be_trained_on(
+    bound: str, make_chain: type[nn.Module], images: Tensor
+) -> None:
+    model = make_chain().eval()
+    certificate = Certificate(THREAT, bound, clean_weight=0.0)
+    coefficients = Coefficients(certificate=certificate)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
+    losses = []
+    for _ in range(3):
+        loss = OBJECTIVES["certified"](model, Batch(images, Y), adversary, coefficients).weights
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[0] > losses[1] > losses[2]
 
 
 def test_gates_learn_from_the_worst_images_and_the_divergence(

@@ -157,7 +157,7 @@ def evaluate(
     for number, name in enumerate(names):
         kept = folder / str(number) if folder and len(names) > 1 else folder
         others = {source: networks[source] for source in (*sources, *twins[: name != twin])}
-        others |= {"fresh": afresh[name]} if name in afresh else {}
+        others |= {"trained afresh": afresh[name]} if name in afresh else {}
         with backward_as(networks[name], stand_ins[name]) as network:
             results[name] = attack(network, sources=others, folder=kept)
             Console().print(results[name])
