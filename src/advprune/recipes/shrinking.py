@@ -22,7 +22,8 @@ from advprune.evaluation.sample import model_hash
 from advprune.gates import gate, restore
 from advprune.pruning import read_limit
 from advprune.recipes import figures
-from advprune.recipes.run import judge, reported
+from advprune.recipes.judging import judge
+from advprune.recipes.run import reported
 from advprune.recipes.schema import (
     DataSettings,
     EvaluationSettings,
