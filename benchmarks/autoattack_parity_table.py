@@ -17,7 +17,7 @@ HEAD = ("network", "norm, eps", "attack", "runs", "reference leaves", "ours leav
 @click.command(help=__doc__)
 def main() -> None:
     """See the module's text."""
-    lines = [HEAD, ("---",) * 3 + ("---:",) * 4]
+    lines: list[tuple[str, ...]] = [HEAD, ("---",) * 3 + ("---:",) * 4]
     for path in sorted(RESULTS.glob("*.json")):
         report = json.loads(path.read_text("utf-8"))
         lines += [_line(report, name, row["runs"]) for name, row in report["results"].items()]
