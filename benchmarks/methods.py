@@ -1,4 +1,4 @@
-"""Every method on MNIST with the same processor time: the recipes behind docs/methods.md.
+"""Every method on MNIST with the same processor time.
 
     python benchmarks/methods.py plan --data FOLDER
     advprune compare benchmarks/methods/*.yaml --out runs/methods
@@ -11,13 +11,12 @@ it, so that training takes SECONDS of one core. The factor follows from one epoc
 was timed, training takes less. What a row takes in the end stands in the table.
 
 `collect` copies what runs found into benchmarks/results/methods, and puts the table of all that
-lies there beside it and into docs/methods.md.
+lies there beside it.
 
 Recipes that build on another network name runs/mnist-standard and runs/mnist-at: links to the runs
 of this table will do.
 """
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +34,6 @@ from advprune.recipes.run import train_recipe
 
 HERE = Path(__file__).parent
 FOLDER, RESULTS = HERE / "methods", HERE / "results" / "methods"
-PAGE = HERE.parent / "docs" / "methods.md"
-TABLE = re.compile("(?<=<!-- table:begin -->\n).*?(?=<!-- table:end -->)", re.DOTALL)
 PREFIX = "mnist-"
 ELSEWHERE = {"mnist-crown-ibp"}
 """Certified training is another task: docs/certificates.md."""
@@ -77,9 +74,7 @@ def collect(runs: Path) -> None:
         name = found.parent.name.rpartition("-")[0]  # without the identity
         (RESULTS / name).mkdir(parents=True, exist_ok=True)
         shutil.copy(found, RESULTS / name)
-    comparison.writing.write(comparison.rows(list(collected())), RESULTS)
-    table = (RESULTS / "table.md").read_text("utf-8")
-    PAGE.write_text(TABLE.sub(lambda _: table, PAGE.read_text("utf-8")), "utf-8")
+    click.echo(comparison.writing.write(comparison.rows(list(collected())), RESULTS))
 
 
 def collected() -> Iterator[comparison.PlannedRun]:
