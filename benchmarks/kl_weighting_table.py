@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from scipy.stats import ttest_1samp  # type: ignore[import-untyped]
 
-from advprune.report.pictures import LINES, svg
+from advprune.report.pictures import LINES, in_decades, svg
 
 WEIGHTINGS = {"units": "not weighed", "macs": "by MACs", "latency": "by latency"}
 PICTURE = Path(__file__).parents[1] / "docs" / "kl-weighting.svg"
@@ -148,10 +147,7 @@ def as_picture(curves: list[Curve]) -> str:
         for axes, network in zip(columns, networks, strict=True):
             for curve in (curve for curve in curves if curve.network == network):
                 _draw(axes, curve)
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 4, 8)))
-            axes.xaxis.set_major_formatter(EngFormatter())
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            in_decades(axes, (1, 2, 4, 8))
             axes.set_title(network)
             axes.set_xlabel("multiply-accumulates an image")
         columns[0].set_ylabel("accuracy in %, clean is dashed")

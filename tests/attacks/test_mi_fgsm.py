@@ -11,13 +11,18 @@ def linear() -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
 
 
+def uphill(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The gradient of the margin, (batch, pixels)."""
+    weight = model.get_parameter("1.weight").detach()
+    rival = model(x).scatter(1, y[:, None], -torch.inf).argmax(1)
+    return weight[rival] - weight[y]
+
+
 def test_it_ends_at_the_optimum_of_a_linear_model() -> None:
     model, x = linear(), torch.full((4, 1, 3, 4), 0.5)
     y = model(x).argmax(1)
     found = MIFGSM(ThreatModel("linf", 0.01), loss="margin").run(model, x, y)
-    weight = model.get_parameter("1.weight").detach()
-    rival = model(x).scatter(1, y[:, None], -torch.inf).argmax(1)
-    expected = x + 0.01 * (weight[rival] - weight[y]).sign().view_as(x)
+    expected = x + 0.01 * uphill(model, x, y).sign().view_as(x)
     torch.testing.assert_close(found.x_adv, expected)
     assert (found.forward_passes, found.backward_passes) == (4 * (1 + 20), 4 * 10)
 
@@ -26,9 +31,7 @@ def test_in_l2_it_ends_where_the_gradient_points() -> None:
     model, x = linear(), torch.full((4, 1, 3, 4), 0.5)
     y = model(x).argmax(1)
     found = MIFGSM(ThreatModel("l2", 0.02), loss="margin").run(model, x, y)
-    weight = model.get_parameter("1.weight").detach()
-    rival = model(x).scatter(1, y[:, None], -torch.inf).argmax(1)
-    way = weight[rival] - weight[y]
+    way = uphill(model, x, y)
     expected = x + 0.02 * (way / way.norm(dim=1, keepdim=True)).view_as(x)
     torch.testing.assert_close(found.x_adv, expected)
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from advprune.report.pictures import LINES, svg
+from advprune.report.pictures import LINES, in_decades, svg
 
 Point = tuple[float, float]
 """Robust accuracy, the more the better; multiply-accumulates, the fewer the better."""
@@ -47,10 +46,7 @@ def picture(
             axes.annotate(name, (macs, robust), (6, 5), textcoords="offset points", fontsize=9)
         steps = sorted(points[name][::-1] for name in front)
         axes.step(*zip(*steps, strict=True), where="post", color=LINES[0], alpha=0.5)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(EngFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        in_decades(axes, (1, 2, 5))
         axes.set_xlabel("multiply-accumulates an image")
         axes.set_ylabel(label)
         axes.margins(x=0.15, y=0.15)

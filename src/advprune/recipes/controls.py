@@ -12,14 +12,13 @@ from advprune import models
 from advprune.files import write_text
 from advprune.gates import even, gate, uneven, within
 from advprune.objectives import DEFENCES
+from advprune.pruning import Kept
 from advprune.recipes import loading
 from advprune.recipes.schema import Recipe
 from advprune.report import run_files
 from advprune.shipping import read_manifest
 from advprune.structure import Structure
 from advprune.training.settings import Phase
-
-Kept = dict[str, list[int]]
 
 KINDS = {
     "final-widths": "the final widths of {name} from scratch",

@@ -10,7 +10,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import (
+    EngFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+)
 
 from advprune.report.run_files import NETWORKS
 
@@ -155,6 +161,14 @@ def accuracy_against_eps(curves_by_network: Mapping[str, Iterable[Sequence[float
 
 def _legend(axes: Axes, columns: int) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns)
+
+
+def in_decades(axes: Axes, marks: tuple[int, ...]) -> None:
+    """Scale the horizontal axis by logarithms, with these multiples of powers of ten marked."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=marks))
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def svg(draw: Callable[[Figure], None], name: str) -> str:
