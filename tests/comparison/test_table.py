@@ -50,6 +50,12 @@ def test_what_only_some_runs_have_is_read(tmp_path: Path) -> None:
     assert "pgd" not in row.figures
 
 
+def test_autoattack_beside_a_cheaper_suite_is_read(tmp_path: Path) -> None:
+    found = result(suite="quick", autoattack={"robust": 0.25})
+    (row,) = rows([planned(tmp_path, "a", 0, found)])
+    assert row.figures["autoattack"].mean == pytest.approx(25)
+
+
 def test_rows_on_the_front_are_marked_and_one_without_runs_is_empty(tmp_path: Path) -> None:
     found = rows(
         [

@@ -141,6 +141,7 @@ def test_a_run_is_resumed_with_its_own_recipe_only(finished: tuple[Path, str]) -
     ("evaluation", "complaint"),
     [
         ({"examples": 361}, r"evaluation.examples = 361: digits test has 360 images"),
+        ({"autoattack": 361}, r"evaluation.autoattack = 361: .* 1 to 360, or null for none"),
         ({"sources": ["zoo:missing"]}, r"evaluation.sources: 'zoo:missing' is unknown"),
         ({"sources": ["nowhere"]}, r"evaluation.sources: nowhere is no folder"),
     ],

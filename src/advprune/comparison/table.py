@@ -86,9 +86,10 @@ def _attack(start: str) -> Callable[[Result], float | None]:
 
 
 def _autoattack(result: Result) -> float | None:
-    """What AutoAttack leaves: only its own suite, or one that begins with it, says."""
+    """What AutoAttack leaves: beside the run's suite, or as the suite itself."""
     after = result["after"]
-    return float(after["robust"]) if after["suite"] == "standard" else None
+    found = after.get("autoattack", after if after["suite"] == "standard" else None)
+    return None if found is None else float(found["robust"])
 
 
 def _unit_sparsity(result: Result) -> float | None:

@@ -42,6 +42,22 @@ def accuracies(
     return result.to_dict()
 
 
+def autoattack(recipe: Recipe, model: nn.Module, test: Images) -> Figures:
+    """What AutoAttack's standard version leaves, where the recipe asks for it."""
+    settings = recipe.evaluation
+    if settings.autoattack is None:
+        return {}
+    found = evaluate(
+        model,
+        test,
+        recipe.threat.build(),
+        "standard",
+        seed=recipe.seed,
+        subset=settings.autoattack,
+    )
+    return {"autoattack": found.to_dict()}
+
+
 def radii(recipe: Recipe, model: nn.Module, test: Images) -> Figures:
     """Accuracy against eps, where the recipe asks for it."""
     settings = recipe.evaluation

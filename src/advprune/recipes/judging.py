@@ -56,6 +56,8 @@ def judge(
             "validation_last": trained.last,
         },
     }
+    attacked = partial(figures.autoattack, recipe, judged["after"], splits.test)
+    result["after"] |= _stage(out, "after-autoattack", attacked)
     images = figures.example(splits.validation)
     costs = _stage(out, "cost", lambda: figures.costs(plain, images))
     for key in judged:

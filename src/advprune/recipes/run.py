@@ -137,11 +137,13 @@ def _check_folder(recipe: Recipe, out: Path, resume: bool) -> None:
 
 def _check_evaluation(recipe: Recipe, splits: Splits) -> None:
     settings, there = recipe.evaluation, len(splits.test)
-    if settings.examples is not None and settings.examples > there:
-        raise ValueError(
-            f"evaluation.examples = {settings.examples}: {splits.test.name} has {there} images;"
-            f" allowed are 1 to {there}, or null for all"
-        )
+    for key, without in (("examples", "all"), ("autoattack", "none")):
+        asked = getattr(settings, key)
+        if asked is not None and asked > there:
+            raise ValueError(
+                f"evaluation.{key} = {asked}: {splits.test.name} has {there} images;"
+                f" allowed are 1 to {there}, or null for {without}"
+            )
     for source in settings.sources:
         try:
             shipping.load(source)

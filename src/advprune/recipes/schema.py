@@ -136,12 +136,15 @@ class EvaluationSettings(Settings):
         sources: Saved models (folders or ``zoo:NAME``) to transfer attacks from.
         examples: Test images, drawn by the seed; None is all.
         curve: Radii of a curve of accuracy over eps; empty is no curve.
+        autoattack: Test images, drawn by the seed, that AutoAttack's standard version attacks in
+            what ships, beside the suite, which may be a cheaper one; None is none.
     """
 
     suite: Annotated[str, AfterValidator(_suite)] = "quick"
     sources: tuple[str, ...] = ()
     examples: Annotated[int, Field(ge=1)] | None = None
     curve: tuple[Radius, ...] = ()
+    autoattack: Annotated[int, Field(ge=1)] | None = None
 
 
 class Recipe(Settings):

@@ -63,6 +63,7 @@ def headline(run: RunFiles) -> list[Section]:
         _row(
             networks, "robust, worst case of all attacks", ("robust",), percent, points, main=True
         ),
+        _row(networks, "AutoAttack, on fewer images", ("autoattack", "robust"), percent, points),
         *(
             _row(networks, _met(name, attack), ("left", name, "accuracy"), percent, points)
             for name, attack in left.items()
