@@ -1,24 +1,29 @@
-"""Every method on MNIST with the same processor time.
+r"""Every method on one data set with the same processor time.
 
-    python benchmarks/methods.py plan --data FOLDER
-    advprune compare benchmarks/methods/*.yaml --out runs/methods
-    python benchmarks/methods.py collect runs/methods
+    python benchmarks/methods.py plan mnist --path FOLDER
+    advprune run benchmarks/methods/mnist/at.yaml --set seed=100 --out runs/mnist-at
+    advprune run benchmarks/methods/mnist/standard.yaml --set seed=100 \
+        --set training.phases.train.epochs=6 --out runs/mnist-standard
+    advprune compare benchmarks/methods/mnist/*.yaml --out runs/methods
+    python benchmarks/methods.py collect mnist runs/methods
 
 `plan` writes a recipe into benchmarks/methods for each that comes with the package: the same
 method on 10,000 training images, every phase shortened or prolonged by one factor, warm-ups with
 it, so that training takes SECONDS of one core. The factor follows from one epoch of each phase on
-640 images, timed here; where gates or a budget make the network smaller than the dense one that
+a few images, timed here; where gates or a budget make the network smaller than the dense one that
 was timed, training takes less. What a row takes in the end stands in the table.
 
 `collect` copies what runs found into benchmarks/results/methods, and puts the table of all that
 lies there beside it.
 
-Recipes that build on another network name runs/mnist-standard and runs/mnist-at: links to the runs
-of this table will do.
+Some recipes build on another network. Of one that starts from it, the plan takes a quarter off:
+what that network was trained with. Teachers and sources of images are not charged. Attacks are
+transferred to every row from runs/mnist-at, whose seed no row has.
 """
 
-import shutil
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,15 +34,44 @@ import torch
 from rich.console import Console
 
 from advprune import comparison, recipes
+from advprune.evaluation import write_json
 from advprune.recipes import Recipe, plain_yaml
 from advprune.recipes.run import train_recipe
+from advprune.training.settings import Phase
 
 HERE = Path(__file__).parent
 FOLDER, RESULTS = HERE / "methods", HERE / "results" / "methods"
-PREFIX = "mnist-"
-ELSEWHERE = {"mnist-crown-ibp"}
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned.
+
+    Attributes:
+        images: In the training split.
+        trained: Of them, how many are trained on.
+        timed: How many suffice to time an epoch.
+        model: Changes to the network.
+        steps: Of attacks in training, at most; those of more go as far by longer ones.
+        elsewhere: Recipes that are no row.
+    """
+
+    images: int
+    trained: int
+    timed: int
+    model: Mapping[str, float]
+    steps: int
+    elsewhere: frozenset[str] = frozenset()
+
+
+TASKS = {
+    "mnist": Task(60_000, 10_000, 640, {}, 5, frozenset({"mnist-crown-ibp"})),
+    "cifar10": Task(50_000, 10_000, 320, {"width": 0.25}, 3),
+}
 """Certified training is another task: docs/certificates.md."""
-MNIST, TRAINED, TIMED, BATCH = 60_000, 10_000, 640, 64
+STARTED = 0.25
+"""Share of the seconds that the network has had from which a recipe starts."""
 IN_EPOCHS = ("eps_warmup_epochs", "kl_warmup_epochs", "weight_perturbation_after")
 
 
@@ -47,80 +81,107 @@ def main() -> None:
 
 
 @main.command()
+@click.argument("task", type=click.Choice(list(TASKS)))
 @click.argument("names", nargs=-1)
-@click.option("--data", "folder", required=True, help="Folder of MNIST.")
-@click.option("--seconds", default=240.0, show_default=True, help="Of one core, for training.")
-def plan(names: tuple[str, ...], folder: str, seconds: float) -> None:
+@click.option("--path", required=True, help="Folder of the images.")
+@click.option("--seconds", default=160.0, show_default=True, help="Of one core, for training.")
+@click.option("--into", help="Folder in benchmarks/methods.  [default: TASK]")
+def plan(task: str, names: tuple[str, ...], path: str, seconds: float, into: str | None) -> None:
     """Times the phases of recipes (all, or those named) and writes them as long as they may be."""
     torch.set_num_threads(1)
-    FOLDER.mkdir(exist_ok=True)
-    chosen = names or [name for name in recipes.names() if name.startswith(PREFIX)]
-    for name in chosen:
-        if name in ELSEWHERE:
+    own, folder = TASKS[task], FOLDER / (into or task)
+    folder.mkdir(exist_ok=True)
+    for name in names or [name for name in recipes.names() if name.startswith(f"{task}-")]:
+        if name in own.elsewhere:
             continue
-        epoch = {phase: TRAINED / TIMED * taken for phase, taken in timed(name, folder).items()}
-        phases = recipes.load(name).training.phases
-        factor = seconds / sum(phase.epochs * epoch[phase.name] for phase in phases)
-        text = plain_yaml.dump(planned(name, factor, seconds))
-        (FOLDER / f"{name.removeprefix(PREFIX)}.yaml").write_text(text, "utf-8")
-        click.echo(f"{name}: {factor:.2f} of its epochs")
+        recipe = recipes.load(name)
+        epoch = timed(own, recipe, path)
+        whole = sum(phase.epochs * epoch[phase.name] for phase in recipe.training.phases)
+        given = seconds if recipe.model.start_from is None else (1 - STARTED) * seconds
+        row = name.removeprefix(f"{task}-")
+        text = plain_yaml.dump({"name": row, **planned(task, recipe, given / whole, seconds)})
+        (folder / f"{row}.yaml").write_text(text, "utf-8")
+        click.echo(f"{name}: {given / whole:.2f} of its epochs")
 
 
 @main.command()
+@click.argument("folder")
 @click.argument("runs", type=click.Path(path_type=Path))
-def collect(runs: Path) -> None:
-    """Copies the results of runs, and writes the table of all."""
+def collect(folder: str, runs: Path) -> None:
+    """Copies the results of runs that were planned in that FOLDER, and writes their table."""
     for found in runs.glob("*/result.json"):
         name = found.parent.name.rpartition("-")[0]  # without the identity
-        (RESULTS / name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(found, RESULTS / name)
-    click.echo(comparison.writing.write(comparison.rows(list(collected())), RESULTS))
+        result = json.loads(found.read_text("utf-8"))
+        del result["after"]["vulnerability"]["features"]  # most of the file, and in no table
+        result.pop("before", None)
+        attacked = json.loads((found.parent / "stages" / "after-accuracies.json").read_text())
+        result["after"]["survivors"] = attacked["survivors"]
+        write_json(RESULTS / folder / name / "result.json", result)
+    page = comparison.writing.write(comparison.rows(list(collected(folder))), RESULTS / folder)
+    click.echo(page)
 
 
-def collected() -> Iterator[comparison.PlannedRun]:
+def collected(planned_in: str) -> Iterator[comparison.PlannedRun]:
     """The runs of each planned recipe that were copied, in the order of names and seeds."""
-    for source in sorted(FOLDER.glob("*.yaml")):
-        for folder in sorted(RESULTS.glob(f"{source.stem}-seed*")):
+    for source in sorted((FOLDER / planned_in).glob("*.yaml")):
+        for folder in sorted((RESULTS / planned_in).glob(f"{source.stem}-seed*")):
             yield comparison.PlannedRun(source.stem, recipes.load(source), folder)
 
 
-def timed(name: str, folder: str) -> dict[str, float]:
-    """Processor seconds of one epoch of each phase on few images."""
-    told: dict[str, Any] = recipes.load(name).model_dump(mode="json")
-    told["data"] |= {"path": folder, "validation": MNIST - TIMED}
-    told["training"] |= {"batch_size": BATCH, "validation_examples": 10}
+def timed(task: Task, recipe: Recipe, path: str) -> dict[str, float]:
+    """Processor seconds of one epoch of each phase, from one on few images."""
+    told: dict[str, Any] = recipe.model_dump(mode="json")
+    told["data"] |= {"path": path, "validation": task.images - task.timed}
+    told["model"] |= task.model
+    told["training"] |= {"batch_size": BATCH, "threads": 1, "validation_examples": 10}
     told["training"] |= {"validation_attack_steps": 1, "recalibration_examples": 64}
-    for phase in told["training"]["phases"]:
+    for phase, own in zip(told["training"]["phases"], recipe.training.phases, strict=True):
         phase |= {"epochs": 1, "budget": None, "criterion": "gates"}
+        phase["attack"] |= shortened(task, recipe, own)
     with TemporaryDirectory() as out:
-        recipe = Recipe.model_validate(told)
+        short = Recipe.model_validate(told)
         *_, trained = train_recipe(
-            recipe, Path(out) / "run", resume=False, console=Console(quiet=True)
+            short, Path(out) / "run", resume=False, console=Console(quiet=True)
         )
         walls = pd.read_csv(Path(out) / "run" / "metrics.csv").set_index("phase")["seconds"]
-    return {phase: wall * trained.cpu_seconds / walls.sum() for phase, wall in walls.items()}
+    epoch = task.trained / task.timed * trained.cpu_seconds / walls.sum()
+    return {phase: wall * epoch for phase, wall in walls.items()}
 
 
-def planned(name: str, factor: float, seconds: float) -> dict[str, Any]:
-    """The recipe on top of that name, with each phase `factor` as long."""
-    phases = []
-    for phase in recipes.load(name).training.phases:
+def planned(task: str, recipe: Recipe, factor: float, seconds: float) -> dict[str, Any]:
+    """What a recipe says on top of that one, with each phase `factor` as long."""
+    own, phases = TASKS[task], []
+    for phase in recipe.training.phases:
         epochs = max(round(factor * phase.epochs), 1)
         spans = {key: getattr(phase, key) for key in IN_EPOCHS if getattr(phase, key)}
         scaled = {key: span * epochs / phase.epochs for key, span in spans.items()}
-        phases.append({"name": phase.name, "epochs": epochs, **scaled})
+        attack = shortened(own, recipe, phase)
+        changed = {"attack": attack} if attack else {}
+        phases.append({"name": phase.name, "epochs": epochs, **scaled, **changed})
     return {
-        "name": name.removeprefix(PREFIX),
-        "base": name,
-        "description": f"{name} in {seconds:g} seconds of one core, on {TRAINED:,} images.",
-        "data": {"validation": MNIST - TRAINED},
+        "base": recipe.name,
+        "description": f"{recipe.name} in {seconds:g} seconds of one core,"
+        f" on {own.trained:,} images.",
+        "data": {"validation": own.images - own.trained},
+        **({"model": dict(own.model)} if own.model else {}),
         "training": {
             "batch_size": BATCH,
+            "threads": 1,
             "validation_examples": 500,
             "validation_attack_steps": 10,
             "phases": phases,
         },
+        "evaluation": {"examples": 500, "autoattack": 100, "sources": [f"runs/{task}-at/model"]},
     }
+
+
+def shortened(task: Task, recipe: Recipe, phase: Phase) -> dict[str, float]:
+    """The attack of a phase in as few steps as the task allows, where it has more."""
+    steps = phase.attack.steps
+    if steps <= task.steps:
+        return {}
+    size = phase.attack.step_size or 2.5 * recipe.threat.eps / steps
+    return {"steps": task.steps, "step_size": round(size * steps / task.steps, 6)}
 
 
 if __name__ == "__main__":
