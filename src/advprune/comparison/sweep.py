@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,17 @@ def sweep(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     out.mkdir(parents=True, exist_ok=True)
     study = _study(out, recipe.name)
-    while len(_ended(study)) + len(_held_ones(study, out)) < trials:
-        _adopt_stopped(study, out)
-        trial = study.ask()
-        chosen = [f"{key}={_suggested(trial, key, among)}" for key, among in space.items()]
-        folder = out / _folder(trial)
-        trial.set_user_attr(FOLDER, folder.name)
-        with _held(folder):
+    while True:
+        with ExitStack() as held:
+            with _held(out):  # one at a time chooses: a trial that is asked for is not held yet
+                if len(_ended(study)) + len(_held_ones(study, out)) >= trials:
+                    break
+                _adopt_stopped(study, out)
+                trial = study.ask()
+                chosen = [f"{key}={_suggested(trial, key, among)}" for key, among in space.items()]
+                folder = out / _folder(trial)
+                trial.set_user_attr(FOLDER, folder.name)
+                held.enter_context(_held(folder))
             _carry_out(study, trial, recipes.load(source, [*changes, *chosen]), folder, console)
         sweep_page.write(study, out)
     console.print(f"Study: {sweep_page.write(study, out)}", highlight=False, soft_wrap=True)

@@ -1,6 +1,6 @@
 """A sweep's page: its front, which settings mattered, and the settings of the best trials."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def write(study: Any, out: Path) -> Path:
         best=best,
         plain=plain,
         front=Markup(_front(points)),  # noqa: S704  the pictures escape their own text
-        importances=Markup(_importances(study, len(done))),  # noqa: S704
+        importances=Markup(_importances(study, [trial.values for trial in done])),  # noqa: S704
     )
     return write_text(out / "sweep.html", page)
 
@@ -48,9 +48,12 @@ def _front(points: Mapping[str, front.Point]) -> str:
     return front.picture(points, spreads, "robust on validation, %") if points else ""
 
 
-def _importances(study: Any, trials: int) -> str:
-    """How much of each objective's variance each setting explains (fANOVA), as bars."""
-    if trials < 4:  # too few for a forest to say anything
+def _importances(study: Any, values: Sequence[Sequence[float]]) -> str:
+    """How much of each objective's variance each setting explains (fANOVA), as bars.
+
+    An objective that was the same in every trial has no variance to explain.
+    """
+    if len(values) < 4:  # too few for a forest to say anything
         return ""
     optuna = need("optuna")
     forest = optuna.importance.FanovaImportanceEvaluator(seed=0)
@@ -59,8 +62,9 @@ def _importances(study: Any, trials: int) -> str:
             study, evaluator=forest, target=lambda trial, at=at: trial.values[at]
         )
         for at, title in enumerate(("robust accuracy", "MACs"))
+        if len({value[at] for value in values}) > 1
     }
-    return _bars(both)
+    return _bars(both) if both else ""
 
 
 def _bars(both: Mapping[str, Mapping[str, float]]) -> str:
