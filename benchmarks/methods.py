@@ -5,16 +5,19 @@ r"""Every method on one data set with the same processor time.
     advprune run benchmarks/methods/mnist/standard.yaml --set seed=100 \
         --set training.phases.train.epochs=6 --out runs/mnist-standard
     advprune compare benchmarks/methods/mnist/*.yaml --out runs/methods
+    python benchmarks/methods.py replan mnist runs/methods
+    advprune compare benchmarks/methods/mnist/*.yaml --out runs/methods
     python benchmarks/methods.py collect mnist runs/methods
 
 `plan` writes a recipe into benchmarks/methods for each that comes with the package: the same
 method on 10,000 training images, every phase shortened or prolonged by one factor, warm-ups with
 it, so that training takes SECONDS of one core. The factor follows from one epoch of each phase on
-a few images, timed here; where gates or a budget make the network smaller than the dense one that
-was timed, training takes less. What a row takes in the end stands in the table.
+a few images, timed here. Where gates or a budget make the network smaller than the dense one that
+was timed, training takes less: `replan` prolongs (or shortens) the recipes whose runs took another
+time by more than WITHIN, by that. What a row takes in the end stands in the table.
 
-`collect` copies what runs found into benchmarks/results/methods, and puts the table of all that
-lies there beside it.
+`collect` copies what runs of the recipes as they are now found into benchmarks/results/methods, and
+puts the table of all that lies there beside it.
 
 Some recipes build on another network. Of one that starts from it, the plan takes a quarter off:
 what that network was trained with. Teachers and sources of images are not charged. Attacks are
@@ -72,6 +75,8 @@ TASKS = {
 """Certified training is another task: docs/certificates.md."""
 STARTED = 0.25
 """Share of the seconds that the network has had from which a recipe starts."""
+WITHIN = 0.25
+"""How far from the seconds given training may end, as a share of them."""
 IN_EPOCHS = ("eps_warmup_epochs", "kl_warmup_epochs", "weight_perturbation_after")
 
 
@@ -107,25 +112,55 @@ def plan(task: str, names: tuple[str, ...], path: str, seconds: float, into: str
 @main.command()
 @click.argument("folder")
 @click.argument("runs", type=click.Path(path_type=Path))
+@click.option("--seconds", default=160.0, show_default=True, help="Of one core, for training.")
+def replan(folder: str, runs: Path, seconds: float) -> None:
+    """Makes the recipes in FOLDER last as long as they should, by what their RUNS took."""
+    for source, found in of_planned(folder, runs):
+        told = plain_yaml.parse(source.read_text("utf-8"), str(source))
+        started = recipes.load(source).model.start_from is not None
+        result = json.loads((found / "result.json").read_text("utf-8"))
+        took = result["training"]["cpu_seconds"] / ((1 - STARTED if started else 1) * seconds)
+        if abs(took - 1) <= WITHIN:
+            continue
+        for phase in told["training"]["phases"]:
+            phase.update(lasting(phase, phase["epochs"], phase["epochs"] / took))
+        source.write_text(plain_yaml.dump(told), "utf-8")
+        click.echo(f"{source.stem}: took {took:.2f} of its time")
+
+
+@main.command()
+@click.argument("folder")
+@click.argument("runs", type=click.Path(path_type=Path))
 def collect(folder: str, runs: Path) -> None:
     """Copies the results of runs that were planned in that FOLDER, and writes their table."""
-    for found in runs.glob("*/result.json"):
-        name = found.parent.name.rpartition("-")[0]  # without the identity
-        result = json.loads(found.read_text("utf-8"))
+    for _, found in of_planned(folder, runs):
+        name = found.name.rpartition("-")[0]  # without the identity
+        result = json.loads((found / "result.json").read_text("utf-8"))
         del result["after"]["vulnerability"]["features"]  # most of the file, and in no table
         result.pop("before", None)
-        attacked = json.loads((found.parent / "stages" / "after-accuracies.json").read_text())
+        attacked = json.loads((found / "stages" / "after-accuracies.json").read_text("utf-8"))
         result["after"]["survivors"] = attacked["survivors"]
         write_json(RESULTS / folder / name / "result.json", result)
     page = comparison.writing.write(comparison.rows(list(collected(folder))), RESULTS / folder)
     click.echo(page)
 
 
-def collected(planned_in: str) -> Iterator[comparison.PlannedRun]:
+def of_planned(folder: str, runs: Path) -> Iterator[tuple[Path, Path]]:
+    """Each recipe in that folder, with each finished run of it as it is now, of any seed."""
+    for source in sorted((FOLDER / folder).glob("*.yaml")):
+        planned_now = recipes.load(source)
+        for found in sorted(runs.glob(f"{source.stem}-seed*")):
+            run = recipes.load(found / "recipe.yaml")
+            same = Recipe.model_validate({**run.resolved(), "seed": planned_now.seed})
+            if same == planned_now and (found / "result.json").is_file():
+                yield source, found
+
+
+def collected(folder: str) -> Iterator[comparison.PlannedRun]:
     """The runs of each planned recipe that were copied, in the order of names and seeds."""
-    for source in sorted((FOLDER / planned_in).glob("*.yaml")):
-        for folder in sorted((RESULTS / planned_in).glob(f"{source.stem}-seed*")):
-            yield comparison.PlannedRun(source.stem, recipes.load(source), folder)
+    for source in sorted((FOLDER / folder).glob("*.yaml")):
+        for run in sorted((RESULTS / folder).glob(f"{source.stem}-seed*")):
+            yield comparison.PlannedRun(source.stem, recipes.load(source), run)
 
 
 def timed(task: Task, recipe: Recipe, path: str) -> dict[str, float]:
@@ -152,12 +187,10 @@ def planned(task: str, recipe: Recipe, factor: float, seconds: float) -> dict[st
     """What a recipe says on top of that one, with each phase `factor` as long."""
     own, phases = TASKS[task], []
     for phase in recipe.training.phases:
-        epochs = max(round(factor * phase.epochs), 1)
-        spans = {key: getattr(phase, key) for key in IN_EPOCHS if getattr(phase, key)}
-        scaled = {key: span * epochs / phase.epochs for key, span in spans.items()}
+        scaled = lasting(phase.model_dump(), phase.epochs, factor * phase.epochs)
         attack = shortened(own, recipe, phase)
         changed = {"attack": attack} if attack else {}
-        phases.append({"name": phase.name, "epochs": epochs, **scaled, **changed})
+        phases.append({"name": phase.name, **scaled, **changed})
     return {
         "base": recipe.name,
         "description": f"{recipe.name} in {seconds:g} seconds of one core,"
@@ -173,6 +206,13 @@ def planned(task: str, recipe: Recipe, factor: float, seconds: float) -> dict[st
         },
         "evaluation": {"examples": 500, "autoattack": 100, "sources": [f"runs/{task}-at/model"]},
     }
+
+
+def lasting(phase: Mapping[str, Any], epochs: int, wanted: float) -> dict[str, Any]:
+    """Epochs of a phase that lasts as long as wanted or at least one, and its warm-ups with it."""
+    found = max(round(wanted), 1)
+    spans = {key: phase[key] for key in IN_EPOCHS if phase.get(key)}
+    return {"epochs": found, **{key: span * found / epochs for key, span in spans.items()}}
 
 
 def shortened(task: Task, recipe: Recipe, phase: Phase) -> dict[str, float]:
