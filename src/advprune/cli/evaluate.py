@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from advprune.cli.networks import is_file, network_of, own_threat
-from advprune.cli.written import compare_written, verify_written
+from advprune.cli._networks import is_file, network_of, own_threat
+from advprune.cli._written import compare_written, verify_written
 
 if TYPE_CHECKING:
     from torch import nn

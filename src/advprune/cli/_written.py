@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from advprune.cli.networks import network_of
+from advprune.cli._networks import network_of
 
 
 def verify_written(
