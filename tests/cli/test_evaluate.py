@@ -122,3 +122,25 @@ def test_a_curve_of_a_model_is_shown_and_written(
     result = call(*asked, "--curve", "0,0.5", "--out", "out.json")
     assert result.exit_code == 0, result.output
     assert [eps for eps, _ in json.loads(Path("out.json").read_text())["curve"]] == [0.0, 0.5]
+
+
+def test_targeted_figures_are_shown_after_the_usual_ones_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ap.save(ap.models.build("small_cnn", widths=[2, 2, 4]), "net")
+    asked = ("evaluate", "net", "--data", "digits", "--eps", 0.1, "--subset", 6, "--suite", "paper")
+    result = call(*asked, "--seed", 2, "--targeted", "--out", "out.json")
+    assert result.exit_code == 0, result.output
+    assert result.output.index("all attacks") < result.output.index("worst target")
+    written = json.loads(Path("out.json").read_text())
+    found = written["targeted"]
+    assert (found["examples"], found["seed"], found["threat"]) == (6, 2, written["threat"])
+    assert (found["data_hash"], found["model_hash"]) == (
+        written["data_hash"], written["model_hash"],
+    )  # fmt: skip
+    assert found["success"]["of"] == 9 * (6 - found["wrong"])
+    assert 1 - found["wrong"] / 6 == pytest.approx(written["clean"])
+    usual = call(*asked, "--out", "out.json")
+    assert usual.exit_code == 0, usual.output
+    assert "targeted" not in json.loads(Path("out.json").read_text())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advprune.attacks import PGD
+from advprune.attacks import EOT, PGD
 from advprune.evaluation.attempt import Target
 from advprune.evaluation.checks import (
     CHECKS,
@@ -51,6 +51,18 @@ def test_a_plain_model_raises_no_warning() -> None:
 )
 def test_each_misleading_output_is_named(answer: Callable[[Tensor], Tensor], name: str) -> None:
     assert name in found(answer)
+
+
+def test_random_output_that_attacks_average_over_is_to_be_known_and_no_alarm() -> None:
+    coin = Answer(lambda logits: logits + torch.rand(()))
+    (alone,) = check_model(coin, X, Y, [PGD(THREAT)])
+    (averaged,) = check_model(coin, X, Y, [PGD(THREAT), EOT(PGD(THREAT))])
+    assert (alone.name, alone.level) == ("random output", "alarm")
+    assert (averaged.name, averaged.level) == ("random output, averaged attacks", "warning")
+    assert "averages over its draws" not in averaged.text
+    assert "evaluation.repeat" in averaged.text
+    plain = Answer(lambda logits: logits)
+    assert not list(check_model(plain, X, Y, [EOT(PGD(THREAT))]))
 
 
 @pytest.mark.parametrize("classes", [2, 3])

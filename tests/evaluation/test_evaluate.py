@@ -223,3 +223,30 @@ def test_images_that_fool_are_counted_as_png_files_too(monkeypatch: pytest.Monke
     result = evaluate(Threshold(100.3 / 255), data, THREAT)
     found = {name: figure.survive_png for name, figure in result.attacks.items()}
     assert found == {"kept": 1.0, "rounded off": 0.0, "none fools": None}
+
+
+class Noisy(nn.Module):
+    """Answers by the mean pixel, above or below 0.5, give or take a little each time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        noise = 0.001 * torch.randn(len(x))
+        score = torch.tanh(x.flatten(1).mean(1) - 0.5 + noise)
+        return torch.stack([-score, score], dim=1)
+
+
+def test_a_random_model_is_attacked_by_means_of_20_draws_in_rand_and_quick_alarms() -> None:
+    # All four pixels must move by 0.095: a random start does not, the first step of 2 eps does.
+    data = (torch.full((5, 1, 2, 2), 0.405), torch.zeros(5, dtype=torch.int64))
+    result = evaluate(Noisy(), data, THREAT, "rand")
+    assert (result.clean, result.robust) == (1.0, 0.0)
+    first, second = result.attacks.values()
+    assert first.budget["samples"] == second.budget["samples"] == 20
+    assert first.backward_passes == 20 * 2 * 5
+    assert first.forward_passes == 20 * (1 + 2) * 5  # one look at the images themselves
+    assert second.examples == second.forward_passes == 0
+    assert {one.name: one.level for one in result.warnings} == {
+        "random output, averaged attacks": "warning"
+    }
+    quick = {one.name: one.level for one in evaluate(Noisy(), data, THREAT).warnings}
+    assert quick["random output"] == "alarm"
+    assert "random output, averaged attacks" not in quick

@@ -1,4 +1,4 @@
-"""The command line, one file a command.
+"""The command line, one file a command; what several share is in files with a leading underscore.
 
 Heavy libraries are imported inside the commands, so that ``--help`` is quick.
 """
@@ -40,4 +40,5 @@ def main(debug: bool) -> None:
 
 
 for _file in pkgutil.iter_modules(__path__):  # each holds the command of its own name
-    main.add_command(getattr(importlib.import_module(f"{__name__}.{_file.name}"), _file.name))
+    if not _file.name.startswith("_"):
+        main.add_command(getattr(importlib.import_module(f"{__name__}.{_file.name}"), _file.name))

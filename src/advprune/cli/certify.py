@@ -53,7 +53,7 @@ def certify(
     from rich.console import Console
 
     import advprune as ap
-    from advprune.cli.evaluate import own_threat
+    from advprune.cli._networks import own_threat
 
     threat = ap.ThreatModel(**own_threat(model, norm, eps))
     options: dict[str, dict[str, Any]] = {}

@@ -1,13 +1,19 @@
 """`advprune evaluate`: attack saved models and exported files."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from advprune.cli._networks import is_file, network_of, own_threat
+from advprune.cli._written import compare_written, verify_written
+
 if TYPE_CHECKING:
     from torch import nn
+
+    from advprune.data import Images
+    from advprune.threat import ThreatModel
 
 
 @click.command(short_help="Attack saved models and exported files.")
@@ -38,6 +44,11 @@ if TYPE_CHECKING:
     metavar="EPS,EPS",
     help="The accuracy at these radii as well, such as 0,0.5,1: in linf at most chance may be left"
     " at 0.5, nothing at 1.",
+)
+@click.option(
+    "--targeted",
+    is_flag=True,
+    help="Attack towards every other class as well: which answers can be had, for which class.",
 )
 @click.option("--subset", type=int, metavar="N", help="Number of test images.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of noise and subset.")
@@ -84,6 +95,7 @@ def evaluate(
     sources: tuple[str, ...],
     epochs: int | None,
     radii: str | None,
+    targeted: bool,
     subset: int | None,
     seed: int,
     repeats: int | None,
@@ -103,10 +115,10 @@ def evaluate(
     not given; the exit status is 1 where anything is not as the file says.
     """
     if written is not None:
-        _verify(written, models, data, path, folder, trust_code)
+        verify_written(written, models, data, path, folder, trust_code)
         return
     if pair is not None:
-        _compare(*pair)
+        compare_written(*pair)
         return
     if not models or data is None:
         raise ValueError("give MODELS and --data, or --verify or --paired with written results")
@@ -116,24 +128,16 @@ def evaluate(
 
     import advprune as ap
     from advprune.attacks import backward_as
-    from advprune.evaluation import (
-        Curve,
-        Repeats,
-        fresh_source,
-        paired,
-        repeat,
-        side_by_side,
-        write_json,
-    )
+    from advprune.evaluation import Repeats, fresh_source, paired, repeat, side_by_side, write_json
     from advprune.shipping import stand_in
 
     twins = (twin,) if twin else ()
     names = list(dict.fromkeys([*twins, *models]))
     threat = ap.ThreatModel(**own_threat(names[0], norm, eps))
     curve_at = [threat.at(eps).eps for eps in radii.split(",")] if radii else []
-    networks = {name: _network(name, trust_code) for name in dict.fromkeys([*names, *sources])}
+    networks = {name: network_of(name, trust_code) for name in dict.fromkeys([*names, *sources])}
     stand_ins = {
-        name: {"": stand_in(name, networks[twin] if twin else None)} if _is_file(name) else {}
+        name: {"": stand_in(name, networks[twin] if twin else None)} if is_file(name) else {}
         for name in names
     }
     usual = "shipped" if any(stand_ins.values()) else "quick" if repeats is None else "rand"
@@ -153,7 +157,7 @@ def evaluate(
         seed=seed,
     )
     results: dict[str, ap.Result | Repeats] = {}
-    curves: dict[str, Curve] = {}
+    more: dict[str, dict[str, Any]] = {}
     for number, name in enumerate(names):
         kept = folder / str(number) if folder and len(names) > 1 else folder
         others = {source: networks[source] for source in (*sources, *twins[: name != twin])}
@@ -161,11 +165,7 @@ def evaluate(
         with backward_as(networks[name], stand_ins[name]) as network:
             results[name] = attack(network, sources=others, folder=kept)
             Console().print(results[name])
-            if curve_at:
-                curves[name] = ap.curve(
-                    network, test, threat.norm, curve_at, seed=seed, subset=subset
-                )
-                Console().print(curves[name])
+            more[name] = _besides(network, test, threat, curve_at, targeted, seed, subset)
     once = {name: result for name, result in results.items() if isinstance(result, ap.Result)}
     if len(once) > 1:
         Console().print(side_by_side(once))
@@ -176,7 +176,7 @@ def evaluate(
         figures = {
             name: {
                 **result.to_dict(),
-                **(curves[name].to_dict() if name in curves else {}),
+                **more[name],
                 "source": {"model": name, "data": data, "path": path},
             }
             for name, result in results.items()
@@ -185,89 +185,27 @@ def evaluate(
         click.echo(f"Written: {out}")
 
 
-def _verify(
-    written: Path,
-    models: tuple[str, ...],
-    data: str | None,
-    path: str | None,
-    folder: Path | None,
-    trust_code: bool,
-) -> None:
+def _besides(
+    network: "nn.Module",
+    test: "Images",
+    threat: "ThreatModel",
+    curve_at: Sequence[float],
+    targeted: bool,
+    seed: int,
+    subset: int | None,
+) -> dict[str, Any]:
+    """The figures that are asked for beside the usual ones: shown, and as JSON values."""
     from rich.console import Console
 
-    import advprune as ap
-    from advprune.evaluation.verify import read_results, verify
+    from advprune import evaluation
 
-    results = read_results(written)
-    names = models or tuple(results)
-    if len(names) != len(results):
-        raise ValueError(f"{written} is of {len(results)} models, {len(names)} are given")
-    holds = True
-    for name, result in zip(names, results.values(), strict=True):
-        source = result.get("source", {})
-        images = ap.data.load(
-            data or source.get("data", ""), path=path or source.get("path"), validation=0
-        ).test
-        network = _network(name, trust_code)
-        kept = folder or _kept(written, result)
-        verification = verify(result, network, images, kept)
-        Console().print(f"{written}: {name}", verification)
-        holds &= verification.holds
-    if not holds:
-        raise SystemExit(1)
-
-
-def _compare(first: Path, second: Path) -> None:
-    from rich.console import Console
-
-    from advprune.evaluation import paired
-    from advprune.evaluation.verify import read_results
-
-    (one, *more), (other, *others) = (read_results(path).values() for path in (first, second))
-    if more or others:
-        raise ValueError(f"{first} and {second}: allowed are files of one model each")
-    Console().print(f"{first}, {second}: {paired(one, other)}")
-
-
-def _kept(written: Path, result: Mapping[str, Any]) -> Path | None:
-    """The folder that a result names, seen from where it was written or beside the result."""
-    named = Path((result.get("images") or {}).get("folder", ""))
-    return next((place for place in (named, written.parent / named) if place.is_dir()), None)
-
-
-def _network(name: str, trust_code: bool) -> "nn.Module":
-    """A saved model, or an exported file whose answers are its runtime's."""
-    from advprune.shipping import Shipped, load
-
-    return Shipped(name) if _is_file(name) else load(name, trust_code=trust_code)
-
-
-def _is_file(name: str) -> bool:
-    from advprune.shipping import RUNTIMES
-
-    return Path(name).suffix in RUNTIMES
-
-
-def own_threat(model: str, norm: str | None, eps: str | None) -> dict[str, Any]:
-    """Norm and eps as given; what is not, as the model or file says that it was trained for."""
-    own = _own_threat(model)
-    norm = norm or own.get("norm", "linf")
-    if eps is not None:
-        return {"norm": norm, "eps": eps}
-    if own.get("norm") != norm or "eps" not in own:
-        raise ValueError(
-            f"{model} does not say which eps it withstands in {norm}: give --eps, and --norm"
-            " where it is not linf"
-        )
-    return {"norm": norm, "eps": own["eps"]}
-
-
-def _own_threat(model: str) -> dict[str, Any]:
-    from advprune.shipping import Shipped, locate, read_manifest
-
-    own = (
-        Shipped(model).metadata.get("threat")
-        if _is_file(model)
-        else read_manifest(locate(model)).threat
-    )
-    return own or {}
+    found: dict[str, Any] = {}
+    if curve_at:
+        curve = evaluation.curve(network, test, threat.norm, curve_at, seed=seed, subset=subset)
+        Console().print(curve)
+        found |= curve.to_dict()
+    if targeted:
+        turned = evaluation.targeted(network, test, threat, seed=seed, subset=subset)
+        Console().print(turned)
+        found["targeted"] = turned.to_dict()
+    return found

@@ -1,5 +1,6 @@
 """What a network is worth: suites of attacks, checks of the figures, cost."""
 
+from advprune.evaluation.aimed import Aimed, Share, Targeted, Turn
 from advprune.evaluation.bayesian import Belief, PosteriorMean, bayesian
 from advprune.evaluation.cost import Cost, cost
 from advprune.evaluation.curve import Curve, curve
@@ -21,10 +22,12 @@ from advprune.evaluation.result import (
 from advprune.evaluation.sample import model_hash
 from advprune.evaluation.smallest import Smallest
 from advprune.evaluation.suites import SUITES
+from advprune.evaluation.targeted import targeted
 from advprune.evaluation.verify import Verification, verify
 
 __all__ = [
     "SUITES",
+    "Aimed",
     "AttackFigure",
     "Belief",
     "Check",
@@ -37,8 +40,11 @@ __all__ = [
     "PosteriorMean",
     "Repeats",
     "Result",
+    "Share",
     "Smallest",
     "Spread",
+    "Targeted",
+    "Turn",
     "Verification",
     "bayesian",
     "check",
@@ -53,6 +59,7 @@ __all__ = [
     "repeat",
     "side_by_side",
     "spread",
+    "targeted",
     "verify",
     "write_json",
 ]

@@ -30,6 +30,8 @@ class Target:
         batch_size: Images a batch, of attacks and classification.
         seed: Seed of all noise.
         ledger: Where finished batches are kept and looked up; None keeps none.
+        wanted: The class that the attacker asks for, of each example, (examples,); None where any
+            wrong one will do.
     """
 
     model: nn.Module
@@ -37,6 +39,7 @@ class Target:
     batch_size: int
     seed: int
     ledger: Ledger | None = None
+    wanted: Tensor | None = None
 
     def rows(self) -> Tensor:
         """All rows of the sample, (examples,)."""
@@ -48,14 +51,23 @@ class Target:
         return x.to(device_of(self.model)), y.to(device_of(self.model))
 
     def right(self, x: Tensor, rows: Tensor) -> Tensor:
-        """Which of these images, standing for those rows of the sample, the model gets right."""
+        """Which of these images, standing for those rows of the sample, the model gets right.
+
+        Where a class is wanted, right is whatever answer is another than that.
+        """
+        answers = self.logits(x).argmax(1) if len(x) else rows[:0]
+        if self.wanted is None:
+            return answers == self.sample.y[rows]
+        return answers != self.wanted[rows]
+
+    def logits(self, x: Tensor) -> Tensor:
+        """What the model answers to these images, at least one, (images, classes)."""
         device = device_of(self.model)
         with taking("the model", x, "the data"), torch.no_grad():
             answers = [
-                logits_of(self.model, part.to(device)).argmax(1).cpu()
-                for part in _parts(x, self.batch_size)
+                logits_of(self.model, part.to(device)).cpu() for part in _parts(x, self.batch_size)
             ]
-        return torch.cat([rows[:0], *answers]) == self.sample.y[rows]
+        return torch.cat(answers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +76,7 @@ class Attempt:
 
     Attributes:
         rows: Rows of the sample that it met, (rows,).
-        right: Which of them the model on trial still gets right, (rows,) bool.
+        right: Which of them the model on trial still gets right (see `Target.right`), (rows,) bool.
         right_as_png: The same, those that it gets wrong being rounded to 8 bits a pixel first, as a
             PNG file keeps them, (rows,) bool.
         fooled: How many of them the attack itself says to have fooled the attacked network.
@@ -122,7 +134,8 @@ def attempt(target: Target, name: str, attack: Attack, network: nn.Module, rows:
     with _progress(name, len(rows)) as advance:
         for number, part in enumerate(_parts(rows, target.batch_size)):
             x, y = target.sample.x[part].to(device), target.sample.y[part].to(device)
-            run = partial(attack.run, network, x, y, generator=generator)
+            wanted = None if target.wanted is None else target.wanted[part].to(device)
+            run = partial(attack.run, network, x, y, target=wanted, generator=generator)
             found = (
                 target.ledger.run(name, number, part, generator, run) if target.ledger else run()
             )

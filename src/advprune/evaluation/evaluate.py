@@ -99,7 +99,8 @@ def evaluate(
     with evaluating(model):
         right = target.right(sample.x, target.rows())
         attempts, left = _run(target, trials, networks, right)
-        warnings = list(check_model(model, *target.first_batch()))
+        attacks = [trial.attack for trial in trials.values()]
+        warnings = list(check_model(model, *target.first_batch(), attacks))
         warnings += check_radii(model, *target.first_batch(), threat)
         warnings += check_restarts(target, threat, left[""])
     warnings += _findings(trials, attempts, right)

@@ -1,12 +1,13 @@
 """Outputs, gradients and layers that mislead attacks, looked for on one batch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from advprune.attacks import EOT, Attack
 from advprune.attacks.losses import Loss, dlr, margin
 from advprune.evaluation.checks.table import exceeding
 from advprune.evaluation.result import Finding
@@ -19,19 +20,25 @@ LEAST, LOOKED_AT, FEW = 64, 4096, 64
 many may differ, at most, and be at most a quarter of the former, for few."""
 
 
-def check_model(model: nn.Module, x: Tensor, y: Tensor) -> Iterator[Finding]:
+def check_model(
+    model: nn.Module, x: Tensor, y: Tensor, attacks: Iterable[Attack] = ()
+) -> Iterator[Finding]:
     """Look for outputs, gradients and layers that mislead attacks.
 
     Args:
         model: Classifier in evaluation mode.
         x: Images, (batch, channels, height, width).
         y: True classes, (batch,).
+        attacks: What the model meets: random output is what it must be where one of them takes
+            means over draws.
     """
+    averaged = any(isinstance(attack, EOT) for attack in attacks)
+    random = "random output, averaged attacks" if averaged else "random output"
     with torch.no_grad():
         first, second = model(x), model(x)
     losses = [margin] if first.shape[1] < 3 else [margin, dlr]
     figures = {
-        "random output": (first - second).abs().max().item(),
+        random: (first - second).abs().max().item(),
         "output is probabilities": _share_of_probabilities(first),
         "zero gradients": max(_share_of_zero_gradients(model, x, y, loss) for loss in losses),
         "integer-valued layers": float(_integer_valued(model, x[:IMAGES])),

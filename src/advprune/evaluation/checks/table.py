@@ -36,6 +36,12 @@ CHECKS: dict[str, Check] = {
         "averages over its draws, several times: `evaluation.repeat`, `--repeats N`.",
         {"alarm": NOISE},
     ),
+    "random output, averaged attacks": Check(
+        "The largest difference between two answers to the same images: the model draws random "
+        "numbers. The attacks take means over its draws, as they must, but a single evaluation is "
+        "one draw of its figures. Evaluate several times: `evaluation.repeat`, `--repeats N`.",
+        {"warning": NOISE},
+    ),
     "output is probabilities": Check(
         "The share of answers that look like probabilities: a softmax at the end hides gradients "
         "from attacks. Return logits.",
