@@ -285,23 +285,41 @@ def test_a_collapse_under_a_single_step_is_told(
     assert trained.best == 0.9
 
 
-def test_of_equally_robust_networks_the_one_that_is_right_more_often_is_kept(
-    go: Go, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clean = iter([0.5, 0.9, 0.7])
-    monkeypatch.setattr(
-        validation, "measure", lambda *_, **__: validation.Accuracy(next(clean), 0.0)
-    )
-    kept = []
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The epochs whose network was kept as the best yet."""
+    seen: list[int] = []
     save = snapshot.save_model
 
     def watched(run: Any, state: Any, name: str) -> None:
-        kept.append(state.latest)
+        seen.append(state.position.epoch)
         save(run, state, name)
 
     monkeypatch.setattr(snapshot, "save_model", watched)
+    return seen
+
+
+def _measuring(monkeypatch: pytest.MonkeyPatch, *found: validation.Accuracy) -> None:
+    """Lets the validation of each epoch find that."""
+    measured = iter(found)
+    monkeypatch.setattr(validation, "measure", lambda *_, **__: next(measured))
+
+
+def test_of_equally_robust_networks_the_one_that_is_right_more_often_is_kept(
+    go: Go, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, kept: list[int]
+) -> None:
+    _measuring(monkeypatch, *(validation.Accuracy(clean, 0.3) for clean in (0.5, 0.9, 0.7)))
+    go(make_settings({"objective": "madry", "epochs": 3, "attack": {"steps": 1}}))
+    assert kept == [1, 2]
+
+
+def test_where_nothing_is_attacked_the_clean_accuracy_chooses(
+    go: Go, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, kept: list[int]
+) -> None:
+    chance, later = validation.Accuracy(0.5, 0.02), validation.Accuracy(0.9, 0.0)
+    _measuring(monkeypatch, chance, later, validation.Accuracy(0.9, 0.01))
     go(make_settings({"objective": "standard", "epochs": 3}))
-    assert len(kept) == 2
+    assert kept == [1, 2, 3]
 
 
 def test_a_teacher_that_answers_other_classes_is_refused_before_training(

@@ -53,6 +53,9 @@ GAUSSIAN = {"adv_bnn": "normal", "variational_dropout": "log_uniform"}
 CERTIFIED = frozenset({"certified", "certified_pruning"})
 """Objectives on bounds instead of attacks."""
 
+UNATTACKED = frozenset({"standard", "bayesian_pruning", "variational_dropout"})
+"""Objectives on clean images alone."""
+
 TAUGHT = frozenset({"ard", "rslad", "anp_ard", "anp_rslad"})
 """Objectives that need a teacher."""
 
@@ -63,6 +66,7 @@ __all__ = [
     "PENALTIES",
     "PRUNING",
     "TAUGHT",
+    "UNATTACKED",
     "Adversary",
     "Batch",
     "Certificate",

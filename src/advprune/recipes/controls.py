@@ -11,7 +11,7 @@ from torch import Tensor
 from advprune import models
 from advprune.files import write_text
 from advprune.gates import even, gate, uneven, within
-from advprune.objectives import DEFENCES
+from advprune.objectives import CERTIFIED, DEFENCES, UNATTACKED
 from advprune.pruning import Kept
 from advprune.recipes import loading
 from advprune.recipes.schema import Recipe
@@ -43,7 +43,6 @@ _PASSES = {"standard": 3, "bayesian_pruning": 3, "variational_dropout": 3, "madr
 """Passes over the network for each image of a step, forward or backward, the attack's aside: one
 forward, two backward. All others train on two images at once."""
 _PAIRED = 6
-_UNATTACKED = {"standard", "bayesian_pruning", "variational_dropout", "certified"}
 
 
 def write(run: Path) -> list[Path]:
@@ -175,6 +174,6 @@ def _units(structure: Structure, keep: Tensor) -> Kept:
 
 def passes(phase: Phase) -> int:
     """Passes over the network, forward or backward, for each image of one step of training."""
-    attacked = phase.objective not in _UNATTACKED and phase.attack.replays is None
+    attacked = phase.objective not in UNATTACKED | CERTIFIED and phase.attack.replays is None
     attack = 2 * phase.attack.steps if attacked else 0
     return attack + _PASSES.get(phase.objective, _PAIRED)

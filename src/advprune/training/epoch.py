@@ -9,7 +9,7 @@ from torch import Tensor
 from advprune import data
 from advprune.data.batching import AUGMENTS, Augment, noisy
 from advprune.gates import GatedModel
-from advprune.objectives import CERTIFIED
+from advprune.objectives import CERTIFIED, UNATTACKED
 from advprune.structure import recalibrate
 from advprune.training import average, phases, snapshot, step, validation
 from advprune.training.adversary import eps_share
@@ -178,9 +178,12 @@ def _is_best(run: Run, state: State, accuracy: Accuracy) -> bool:
     settings = state.phase(run).sparsity
     if settings is not None and settings.open and not state.masks:  # this is not what ships
         return False
-    # Without robust training every score is 0: the clean accuracy then decides.
     best = state.best
-    return best is None or (accuracy.score, accuracy.clean) > (best.robust, best.clean)
+    if best is None:
+        return True
+    if state.phase(run).objective in UNATTACKED:  # what resists is then a matter of chance
+        return (accuracy.clean, accuracy.score) > (best.clean, best.robust)
+    return (accuracy.score, accuracy.clean) > (best.robust, best.clean)
 
 
 def _is_folded_next(run: Run, state: State) -> bool:

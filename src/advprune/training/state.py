@@ -130,8 +130,9 @@ class Best:
     """The best checkpoint so far.
 
     Attributes:
-        robust: Its PGD accuracy on the validation images.
-        clean: Its clean accuracy there, which decides between equally robust ones.
+        robust: Its PGD accuracy on the validation images, which chooses it.
+        clean: Its clean accuracy there, which decides between equally robust ones, and chooses
+            where the phase attacks nothing.
         total: Steps that had been taken.
     """
 
