@@ -17,7 +17,7 @@ was timed, training takes less: `replan` prolongs (or shortens) the recipes whos
 time by more than WITHIN, by that. What a row takes in the end stands in the table.
 
 `collect` copies what runs of the recipes as they are now found into benchmarks/results/methods, and
-puts the table of all that lies there beside it.
+puts the table of all that lies there beside it and into docs/methods.md.
 
 Some recipes build on another network. Of one that starts from it, the plan takes a quarter off:
 what that network was trained with. Teachers and sources of images are not charged. Attacks are
@@ -43,6 +43,7 @@ from advprune.recipes.run import train_recipe
 from advprune.training.settings import Phase
 
 HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "methods.md"
 FOLDER, RESULTS = HERE / "methods", HERE / "results" / "methods"
 BATCH = 64
 
@@ -132,7 +133,7 @@ def replan(folder: str, runs: Path, seconds: float) -> None:
 @click.argument("folder")
 @click.argument("runs", type=click.Path(path_type=Path))
 def collect(folder: str, runs: Path) -> None:
-    """Copies the results of runs that were planned in that FOLDER, and writes their table."""
+    """Copies the results of runs that were planned in FOLDER; their table goes into the docs."""
     for _, found in of_planned(folder, runs):
         name = found.name.rpartition("-")[0]  # without the identity
         result = json.loads((found / "result.json").read_text("utf-8"))
@@ -142,6 +143,10 @@ def collect(folder: str, runs: Path) -> None:
         result["after"]["survivors"] = attacked["survivors"]
         write_json(RESULTS / folder / name / "result.json", result)
     page = comparison.writing.write(comparison.rows(list(collected(folder))), RESULTS / folder)
+    begin, end = (f"<!-- {folder}:{place} -->" for place in ("begin", "end"))
+    before, rest = PAGE.read_text("utf-8").split(begin)
+    lines = (RESULTS / folder / "table.md").read_text("utf-8")
+    PAGE.write_text(f"{before}{begin}\n{lines}{end}{rest.split(end)[1]}", "utf-8")
     click.echo(page)
 
 
