@@ -1,6 +1,6 @@
 import torch
 
-from advprune.attacks.rounds import PAIRS, rivals, rounds
+from advprune.attacks.rounds import PAIRS, PIXELS, rivals, room, rounds
 
 
 def test_rounds_are_packed_as_images_leave() -> None:
@@ -24,3 +24,10 @@ def test_rivals_are_the_likeliest_wrong_classes() -> None:
     labels = torch.tensor([0, 2])
     assert rivals(logits, labels, 2).tolist() == [[2, 3], [1, 3]]
     assert rivals(logits, labels, 9).tolist() == [[2, 3, 1], [1, 3, 0]]
+
+
+def test_small_images_have_room_for_more_than_their_batch() -> None:
+    assert room(torch.rand(5, 1, 32, 32)) == PIXELS // 1024
+    assert room(torch.rand(300, 1, 32, 32)) == 300
+    assert room(torch.rand(2, 3, 320, 320)) == 2
+    assert room(torch.rand(0, 1, 32, 32)) >= 0

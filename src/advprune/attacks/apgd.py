@@ -10,7 +10,7 @@ from advprune.attacks.ascent import ASCENTS, Climb
 from advprune.attacks.base import Attack, Found, padded
 from advprune.attacks.best import Best
 from advprune.attacks.losses import Loss
-from advprune.attacks.rounds import rounds
+from advprune.attacks.rounds import room, rounds
 from advprune.attacks.victim import Victim
 from advprune.choices import check_count
 from advprune.threat import ThreatModel
@@ -78,7 +78,7 @@ class APGD(Attack):
         noise = self.threat.noise(len(x) * count, pixels, generator)
         noise = noise.view(len(x), count, pixels + 1)
         means: list[Tensor] = []
-        for rows, numbers in rounds(best.left, count, len(x)):
+        for rows, numbers in rounds(best.left, count, room(x)):
             pairs = self._climb(
                 victim, x, rows, noise[rows, numbers], losses_of(rows, numbers), best
             )

@@ -9,7 +9,7 @@ from torch import Tensor
 from advprune.attacks.base import Attack, Found, padded
 from advprune.attacks.best import Nearest
 from advprune.attacks.hyperplane import onto_hyperplane
-from advprune.attacks.rounds import rounds
+from advprune.attacks.rounds import room, rounds
 from advprune.attacks.victim import Victim
 from advprune.choices import check_count
 from advprune.threat import ThreatModel
@@ -93,7 +93,7 @@ class FAB(Attack):
         start = self._starts(x, targets, generator)
         means: list[Tensor] = []
         for rows, numbers in rounds(
-            lambda: (~done()).nonzero().squeeze(1), targets * self.restarts, len(x)
+            lambda: (~done()).nonzero().squeeze(1), targets * self.restarts, room(x)
         ):
             linear = linear_of(rows, numbers // self.restarts)
             climbed = self._climb(victim, nearest, rows, start(rows, numbers), linear)

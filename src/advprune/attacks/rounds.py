@@ -7,6 +7,9 @@ from torch import Tensor
 
 PAIRS = 128
 """Pairs of image and round that go together, where the batch itself is smaller."""
+PIXELS = 2**18
+"""Pixels that go together, where fewer are in the batch: small images in a small batch leave a
+processor waiting for the next operator."""
 
 
 def rounds(left: Callable[[], Tensor], count: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -15,7 +18,7 @@ def rounds(left: Callable[[], Tensor], count: int, batch: int) -> Iterator[tuple
     Args:
         left: gives the rows of the batch that are still to be attacked, (rows,).
         count: number of rounds.
-        batch: images of the whole batch; as many pairs go together, and at least `PAIRS`.
+        batch: as many pairs go together, and at least `PAIRS`; `room` of the whole batch.
 
     Yields:
         Row and round of each pair, two (pairs,).
@@ -26,6 +29,11 @@ def rounds(left: Callable[[], Tensor], count: int, batch: int) -> Iterator[tuple
         numbers = torch.arange(done, done + taken, device=rows.device)
         yield rows.repeat(taken), numbers.repeat_interleave(len(rows))
         done += taken
+
+
+def room(x: Tensor) -> int:
+    """Images like those of a batch that go together: at least as many as it has."""
+    return max(len(x), PIXELS // max(x[:1].numel(), 1))
 
 
 def rivals(logits: Tensor, labels: Tensor, count: int) -> Tensor:
