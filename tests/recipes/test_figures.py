@@ -9,11 +9,11 @@ from advprune.recipes import figures
 
 def _always_first() -> nn.Module:
     """Says class 0, whatever it sees, though autograd can follow it."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    layer = nn.Linear(64, 10)
     with torch.no_grad():
-        model[1].weight.zero_()
-        model[1].bias.copy_(-torch.arange(10.0))
-    return model
+        layer.weight.zero_()
+        layer.bias.copy_(-torch.arange(10.0))
+    return nn.Sequential(nn.Flatten(), layer)
 
 
 def test_autoattack_meets_as_many_test_images_as_the_recipe_says() -> None:

@@ -66,7 +66,8 @@ class ConvReluPool(torch.autograd.Function):
         quarters = gradient.new_empty(len(gradient), 4, *gradient.shape[1:])
         _route(gradient, routes, quarters)
         found = _gathered(kernels, quarters, ctx.kernel, ctx.shape)
-        return _batch_first(found) if ctx.batch_first else found.permute(3, 0, 1, 2), *[None] * 3
+        found = _batch_first(found) if ctx.batch_first else found.permute(3, 0, 1, 2)
+        return found, None, None, None
 
 
 def _forward_only(x: Tensor, weight: Tensor, bias: Tensor | None, rectify: bool) -> Tensor:
