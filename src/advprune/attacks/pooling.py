@@ -65,8 +65,8 @@ class ConvReluPool(torch.autograd.Function):
         gradient = gradient.transpose(0, 1)
         quarters = gradient.new_empty(len(gradient), 4, *gradient.shape[1:])
         _route(gradient, routes, quarters)
-        found = _gathered(kernels, quarters, ctx.kernel, ctx.shape)
-        found = _batch_first(found) if ctx.batch_first else found.permute(3, 0, 1, 2)
+        planes = _gathered(kernels, quarters, ctx.kernel, ctx.shape)
+        found = _batch_first(planes) if ctx.batch_first else planes.permute(3, 0, 1, 2)
         return found, None, None, None
 
 

@@ -146,7 +146,7 @@ def _improve(
     changed = torch.linalg.vector_norm(proposal - current, dim=(1, 2, 3)) > 0
     asked, fooled = changed.nonzero().squeeze(1), torch.zeros_like(changed)
     if len(asked):
-        proposal = proposal[asked]
+        proposal = proposal.index_select(0, asked)  # copies whole images; [asked] each pixel
         reached, fools = victim.measure(proposal, rows[asked])
         better = (reached > losses[asked]) | fools
         chosen = asked[better]
