@@ -7,7 +7,9 @@ r"""Every method on one data set with the same processor time.
     advprune compare benchmarks/methods/mnist/*.yaml --out runs/methods
     python benchmarks/methods.py replan mnist runs/methods
     advprune compare benchmarks/methods/mnist/*.yaml --out runs/methods
+    advprune compare benchmarks/methods/mnist/anp-vs.yaml --controls --out runs/methods
     python benchmarks/methods.py collect mnist runs/methods
+    python benchmarks/methods.py pair mnist anp-vs at
 
 `plan` writes a recipe into benchmarks/methods for each that comes with the package: the same
 method on 10,000 training images, every phase shortened or prolonged by one factor, warm-ups with
@@ -37,7 +39,7 @@ import torch
 from rich.console import Console
 
 from advprune import comparison, recipes
-from advprune.evaluation import write_json
+from advprune.evaluation import paired, write_json
 from advprune.recipes import Recipe, plain_yaml
 from advprune.recipes.run import train_recipe
 from advprune.training.settings import Phase
@@ -148,6 +150,25 @@ def collect(folder: str, runs: Path) -> None:
     lines = (RESULTS / folder / "table.md").read_text("utf-8")
     PAGE.write_text(f"{before}{begin}\n{lines}{end}{rest.split(end)[1]}", "utf-8")
     click.echo(page)
+
+
+@main.command()
+@click.argument("folder")
+@click.argument("first")
+@click.argument("second")
+def pair(folder: str, first: str, second: str) -> None:
+    """Compares two collected rows of FOLDER image by image, for each seed that both have."""
+    for one in sorted((RESULTS / folder).glob(f"{first}-seed*")):
+        other = one.with_name(one.name.replace(first, second))
+        if (other / "result.json").is_file():
+            left, right = (read_after(run) for run in (one, other))
+            click.echo(f"{one.name}, {other.name}: {paired(left, right)}")
+
+
+def read_after(run: Path) -> dict[str, Any]:
+    """What a collected run ends with."""
+    found: dict[str, Any] = json.loads((run / "result.json").read_text("utf-8"))["after"]
+    return found
 
 
 def of_planned(folder: str, runs: Path) -> Iterator[tuple[Path, Path]]:
