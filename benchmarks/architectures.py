@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pages
 import torch
 from machine import machine
 from torch import Tensor, nn
@@ -40,7 +41,6 @@ sys.path.append(str(ROOT))  # the kit is part of the tests
 
 RESULTS = ROOT / "benchmarks" / "results" / "architectures"
 PAGE = ROOT / "docs" / "architectures.md"
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 CLASSES = 4
 OUTCOMES = ("exact", "refused", "whole", "broken", "wrong")
 
@@ -68,9 +68,7 @@ def rival(names: tuple[str, ...]) -> None:
 def page() -> None:
     """Writes the tables of docs/architectures.md."""
     own, other = (json.loads((RESULTS / f"{name}.json").read_text()) for name in _FILES)
-    text = PAGE.read_text(encoding="utf-8")
-    head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
-    PAGE.write_text(f"{head}{BEGIN}\n{_tables(own, other)}{END}{tail}", encoding="utf-8")
+    pages.put(PAGE, _tables(own, other).removesuffix("\n"))
 
 
 _FILES = ("advprune", "torch-pruning")

@@ -19,7 +19,7 @@ was timed, training takes less: `replan` prolongs (or shortens) the recipes whos
 time by more than WITHIN, by that. What a row takes in the end stands in the table.
 
 `collect` copies what runs of the recipes as they are now found into benchmarks/results/methods, and
-puts the table of all that lies there beside it and into docs/methods.md.
+puts the table of all that lies there beside it and, with its picture, into docs/methods.md.
 
 Some recipes build on another network. Of one that starts from it, the plan takes a quarter off:
 what that network was trained with. Teachers and sources of images are not charged. Attacks are
@@ -29,16 +29,20 @@ transferred to every row from runs/mnist-at, whose seed no row has.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
+import pages
 import pandas as pd  # type: ignore[import-untyped]
 import torch
 from rich.console import Console
 
 from advprune import comparison, recipes
+from advprune.comparison.writing import picture, write
 from advprune.evaluation import paired, write_json
 from advprune.recipes import Recipe, plain_yaml
 from advprune.recipes.run import train_recipe
@@ -60,7 +64,8 @@ class Task:
         timed: How many suffice to time an epoch.
         model: Changes to the network.
         steps: Of attacks in training, at most; those of more go as far by longer ones.
-        elsewhere: Recipes that are no row.
+        elsewhere: Recipes that are no row: certified training is another task
+            (docs/certificates.md).
     """
 
     images: int
@@ -75,7 +80,6 @@ TASKS = {
     "mnist": Task(60_000, 10_000, 640, {}, 5, frozenset({"mnist-crown-ibp"})),
     "cifar10": Task(50_000, 10_000, 320, {"width": 0.25}, 3),
 }
-"""Certified training is another task: docs/certificates.md."""
 STARTED = 0.25
 """Share of the seconds that the network has had from which a recipe starts."""
 WITHIN = 0.25
@@ -118,11 +122,11 @@ def plan(task: str, names: tuple[str, ...], path: str, seconds: float, into: str
 @click.option("--seconds", default=160.0, show_default=True, help="Of one core, for training.")
 def replan(folder: str, runs: Path, seconds: float) -> None:
     """Makes the recipes in FOLDER last as long as they should, by what their RUNS took."""
-    for source, found in of_planned(folder, runs):
+    for source, finished in of_planned(folder, runs).items():
         told = plain_yaml.parse(source.read_text("utf-8"), str(source))
         started = recipes.load(source).model.start_from is not None
-        result = json.loads((found / "result.json").read_text("utf-8"))
-        took = result["training"]["cpu_seconds"] / ((1 - STARTED if started else 1) * seconds)
+        given = (1 - STARTED if started else 1) * seconds
+        took = mean(result_of(run)["training"]["cpu_seconds"] for run in finished) / given
         if abs(took - 1) <= WITHIN:
             continue
         for phase in told["training"]["phases"]:
@@ -136,20 +140,18 @@ def replan(folder: str, runs: Path, seconds: float) -> None:
 @click.argument("runs", type=click.Path(path_type=Path))
 def collect(folder: str, runs: Path) -> None:
     """Copies the results of runs that were planned in FOLDER; their table goes into the docs."""
-    for _, found in of_planned(folder, runs):
-        name = found.name.rpartition("-")[0]  # without the identity
-        result = json.loads((found / "result.json").read_text("utf-8"))
+    for run in chain.from_iterable(of_planned(folder, runs).values()):
+        name = run.name.rpartition("-")[0]  # without the identity
+        result = result_of(run)
         del result["after"]["vulnerability"]["features"]  # most of the file, and in no table
         result.pop("before", None)
-        attacked = json.loads((found / "stages" / "after-accuracies.json").read_text("utf-8"))
+        attacked = json.loads((run / "stages" / "after-accuracies.json").read_text("utf-8"))
         result["after"]["survivors"] = attacked["survivors"]
         write_json(RESULTS / folder / name / "result.json", result)
-    page = comparison.writing.write(comparison.rows(list(collected(folder))), RESULTS / folder)
-    begin, end = (f"<!-- {folder}:{place} -->" for place in ("begin", "end"))
-    before, rest = PAGE.read_text("utf-8").split(begin)
-    lines = (RESULTS / folder / "table.md").read_text("utf-8")
-    PAGE.write_text(f"{before}{begin}\n{lines}{end}{rest.split(end)[1]}", "utf-8")
-    click.echo(page)
+    rows = comparison.rows(list(collected(folder)))
+    click.echo(write(rows, RESULTS / folder))
+    pages.put(PAGE, (RESULTS / folder / "table.md").read_text("utf-8").strip(), folder)
+    pages.write_picture(PAGE.with_name(f"methods-{folder}.svg"), picture(rows))
 
 
 @main.command()
@@ -158,28 +160,38 @@ def collect(folder: str, runs: Path) -> None:
 @click.argument("second")
 def pair(folder: str, first: str, second: str) -> None:
     """Compares two collected rows of FOLDER image by image, for each seed that both have."""
-    for one in sorted((RESULTS / folder).glob(f"{first}-seed*")):
-        other = one.with_name(one.name.replace(first, second))
-        if (other / "result.json").is_file():
-            left, right = (read_after(run) for run in (one, other))
-            click.echo(f"{one.name}, {other.name}: {paired(left, right)}")
+    seeds = [
+        {run.name.rpartition("-")[2]: run for run in (RESULTS / folder).glob(f"{row}-seed*")}
+        for row in (first, second)
+    ]
+    both = sorted(seeds[0].keys() & seeds[1].keys())
+    if not both:
+        raise click.ClickException(
+            f"{first} and {second} share no seed in {folder}: allowed are the rows of"
+            f" {RESULTS / folder / 'table.md'}"
+        )
+    for seed in both:
+        left, right = (result_of(runs[seed])["after"] for runs in seeds)
+        click.echo(f"{first}, {second}, {seed}: {paired(left, right)}")
 
 
-def read_after(run: Path) -> dict[str, Any]:
-    """What a collected run ends with."""
-    found: dict[str, Any] = json.loads((run / "result.json").read_text("utf-8"))["after"]
+def result_of(run: Path) -> dict[str, Any]:
+    """What a run has found, as it left it or as it was collected."""
+    found: dict[str, Any] = json.loads((run / "result.json").read_text("utf-8"))
     return found
 
 
-def of_planned(folder: str, runs: Path) -> Iterator[tuple[Path, Path]]:
-    """Each recipe in that folder, with each finished run of it as it is now, of any seed."""
+def of_planned(folder: str, runs: Path) -> dict[Path, list[Path]]:
+    """The recipes in that folder, with the finished runs of each as it is now, of any seed."""
+    found: dict[Path, list[Path]] = {}
     for source in sorted((FOLDER / folder).glob("*.yaml")):
-        planned_now = recipes.load(source)
-        for found in sorted(runs.glob(f"{source.stem}-seed*")):
-            run = recipes.load(found / "recipe.yaml")
-            same = Recipe.model_validate({**run.resolved(), "seed": planned_now.seed})
-            if same == planned_now and (found / "result.json").is_file():
-                yield source, found
+        recipe = recipes.load(source)
+        for run in sorted(runs.glob(f"{source.stem}-seed*")):
+            own = recipes.load(run / "recipe.yaml")
+            same = Recipe.model_validate({**own.resolved(), "seed": recipe.seed}) == recipe
+            if same and (run / "result.json").is_file():
+                found.setdefault(source, []).append(run)
+    return found
 
 
 def collected(folder: str) -> Iterator[comparison.PlannedRun]:

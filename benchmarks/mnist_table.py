@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pages
 import torch
 from machine import machine
 from torch import nn
@@ -34,7 +35,6 @@ from advprune.vulnerability import vulnerability_over
 RESULTS = Path(__file__).parent / "results" / "mnist"
 README = Path(__file__).parents[1] / "README.md"
 FRONT = Path(__file__).parents[1] / "docs" / "mnist-front.svg"
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 THREAT = ThreatModel("linf", 0.3)
 UNITS = sum(reference.LENET_WIDTHS)
 BATCH = 250
@@ -100,12 +100,6 @@ SOURCE, SOURCE_OF_ITSELF = "at", "at-vs"
 """Transferred images come from the adversarially trained dense net, its own from its sibling."""
 
 
-_ALONE = (
-    'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" color="#6e7781"'
-)
-"""What a picture needs outside a page."""
-
-
 @click.group()
 def main() -> None:
     """Trains, attacks and tabulates the MNIST rows."""
@@ -163,12 +157,10 @@ def table() -> None:
     found = {path.stem: json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")}
     lines = [_HEAD, "|---|" + "---:|" * (_HEAD.count("|") - 2)]
     lines += [_line(found[name], found.get(f"{name}-autoattack")) for name in ROWS if name in found]
-    text = README.read_text(encoding="utf-8")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", "utf-8")
+    pages.put(README, "\n".join(lines))
     click.echo("\n".join(lines))
     if judged := {name: found[f"{name}-autoattack"] for name in ROWS if _both(found, name)}:
-        FRONT.write_text(_front(found, judged), "utf-8")
+        pages.write_picture(FRONT, _front(found, judged))
 
 
 def _both(found: Mapping[str, Any], name: str) -> bool:
@@ -176,14 +168,13 @@ def _both(found: Mapping[str, Any], name: str) -> bool:
 
 
 def _front(found: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
-    """AutoAttack accuracy against multiply-accumulates, with its standard error, as an SVG file."""
+    """AutoAttack accuracy against multiply-accumulates, with its standard error."""
     points, spreads = {}, {}
     for name, attacked in judged.items():
         share, images = attacked["robust"]["accuracy"], attacked["images"]["number"]
         points[name] = (100 * share, float(found[name]["cost"]["macs"]))
         spreads[name] = (100 * (share * (1 - share) / images) ** 0.5, 0.0)
-    drawn = picture(points, spreads, "AutoAttack accuracy, %")
-    return drawn.replace("<svg", f"<svg {_ALONE}", 1) + "\n"
+    return picture(points, spreads, "AutoAttack accuracy, %")
 
 
 def _widths(row: Row, runs: Path) -> list[str]:

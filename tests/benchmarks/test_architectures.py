@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import architectures
+import pages
 import pytest
 import torch
 import torch_pruning_guard as guard
@@ -58,7 +59,8 @@ def test_what_the_rival_does_better_is_named() -> None:
 
 def test_the_page_keeps_what_stands_around_its_tables() -> None:
     text = architectures.PAGE.read_text(encoding="utf-8")
-    assert text.index(architectures.BEGIN) < text.index(architectures.END)
+    begin, end = pages.marks()
+    assert text.index(begin) < text.index(end)
 
 
 def test_half_of_each_group_is_closed() -> None:

@@ -1,4 +1,4 @@
-from advprune.comparison.front import on_front, picture
+from advprune.comparison.front import NAMED, on_front, picture
 
 POINTS = {
     "large": (90.0, 100.0),
@@ -14,6 +14,13 @@ def test_what_is_beaten_in_both_is_not_on_the_front() -> None:
 
 def test_a_point_as_robust_but_larger_is_beaten() -> None:
     assert on_front({"a": (85.0, 10.0), "b": (85.0, 11.0)}) == {"a"}
+
+
+def test_of_many_points_those_on_the_front_are_named() -> None:
+    crowd = POINTS | {f"worse {number}": (10.0, 20.0) for number in range(NAMED)}
+    svg = picture(crowd, dict.fromkeys(crowd, (0.0, 0.0)), "right, %")
+    named = {name for name in crowd if f">{name}<" in svg}
+    assert named == {"large", "small", "twin"}
 
 
 def test_the_picture_names_every_point() -> None:

@@ -50,3 +50,18 @@ def test_alarms_come_before_warnings_and_these_before_notes() -> None:
     found = [{"name": level, "level": level} for level in ("note", "warning", "alarm")]
     levels = [level for level, *_ in tables.warnings(run(after={"clean": 1.0, "warnings": found}))]
     assert levels == ["alarm", "warning", "note"]
+
+
+def test_autoattack_beside_the_suite_has_its_images_its_interval_and_its_warnings() -> None:
+    beside = {
+        "robust": 0.5,
+        "robust_interval": [0.4, 0.6],
+        "examples": 1000,
+        "warnings": [{"name": "odd", "level": "alarm", "text": "more queries"}],
+    }
+    files = run(after={"clean": 1.0, "autoattack": beside})
+    (row,) = (row for row in tables.headline(files)[0].rows if row.name.startswith("AutoAttack"))
+    assert row.name == "AutoAttack, 1,000 images"
+    assert (row.cells[0].text, row.cells[0].between) == ("50.00 %", "40.00 to 60.00")
+    (alarm,) = tables.warnings(files)
+    assert alarm[:3] == ("alarm", "slim, as shipped, AutoAttack", "odd")

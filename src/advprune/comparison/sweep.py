@@ -67,19 +67,34 @@ def sweep(
     study = _study(out, recipe.name)
     while True:
         with ExitStack() as held:
-            with _held(out):  # one at a time chooses: a trial that is asked for is not held yet
-                if len(_ended(study)) + len(_held_ones(study, out)) >= trials:
-                    break
-                _adopt_stopped(study, out)
-                trial = study.ask()
-                chosen = [f"{key}={_suggested(trial, key, among)}" for key, among in space.items()]
-                folder = out / _folder(trial)
-                trial.set_user_attr(FOLDER, folder.name)
-                held.enter_context(_held(folder))
-            _carry_out(study, trial, recipes.load(source, [*changes, *chosen]), folder, console)
+            chosen = _next(study, space, trials, out, held)
+            if chosen is None:
+                break
+            trial, setting = chosen
+            tried = recipes.load(source, [*changes, *setting])
+            _carry_out(study, trial, tried, out / _folder(trial), console)
         sweep_page.write(study, out)
     console.print(f"Study: {sweep_page.write(study, out)}", highlight=False, soft_wrap=True)
     return study
+
+
+def _next(
+    study: Any, space: spaces.Space, trials: int, out: Path, held: ExitStack
+) -> tuple[Any, list[str]] | None:
+    """A trial with its setting, whose folder is held as long as `held` is open.
+
+    One process at a time chooses: a trial that was asked for and is not held yet looks stopped.
+    None where as many trials as are wanted have ended or are at work.
+    """
+    with _held(out):
+        if len(_ended(study)) + len(_held_ones(study, out)) >= trials:
+            return None
+        _adopt_stopped(study, out)
+        trial = study.ask()
+        setting = [f"{key}={_suggested(trial, key, among)}" for key, among in space.items()]
+        trial.set_user_attr(FOLDER, _folder(trial))
+        held.enter_context(_held(out / _folder(trial)))
+    return trial, setting
 
 
 def _study(out: Path, name: str) -> Any:

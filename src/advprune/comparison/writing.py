@@ -70,6 +70,16 @@ def _page(rows: Sequence[Row]) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
     shown = _shown(rows)
+    return environment.get_template("comparison.html").render(
+        titles=[column.title for column in shown],
+        rows=[(_named(row), _texts(row, shown)) for row in rows],
+        picture=Markup(picture(rows)),  # noqa: S704  the picture escapes its own text
+        star=FRONT,
+    )
+
+
+def picture(rows: Sequence[Row]) -> str:
+    """Worst case against MACs as SVG; nothing where no row has both."""
     pairs = {
         row.name: (row.figures["robust"], row.figures["macs"])
         for row in rows
@@ -77,12 +87,7 @@ def _page(rows: Sequence[Row]) -> str:
     }
     points = {name: (robust.mean, macs.mean) for name, (robust, macs) in pairs.items()}
     spreads = {name: (robust.std or 0.0, macs.std or 0.0) for name, (robust, macs) in pairs.items()}
-    return environment.get_template("comparison.html").render(
-        titles=[column.title for column in shown],
-        rows=[(_named(row), _texts(row, shown)) for row in rows],
-        picture=Markup(front.picture(points, spreads, "worst case, % right") if points else ""),  # noqa: S704  the picture escapes its own text
-        star=FRONT,
-    )
+    return front.picture(points, spreads, "worst case, % right") if points else ""
 
 
 def _shown(rows: Sequence[Row]) -> list[Column]:

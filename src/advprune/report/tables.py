@@ -63,7 +63,7 @@ def headline(run: RunFiles) -> list[Section]:
         _row(
             networks, "robust, worst case of all attacks", ("robust",), percent, points, main=True
         ),
-        _row(networks, "AutoAttack, on fewer images", ("autoattack", "robust"), percent, points),
+        _row(networks, _autoattack(networks), ("autoattack", "robust"), percent, points),
         *(
             _row(networks, _met(name, attack), ("left", name, "accuracy"), percent, points)
             for name, attack in left.items()
@@ -213,6 +213,12 @@ _COST: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
+def _autoattack(networks: list[dict[str, Any]]) -> str:
+    """The row of AutoAttack beside the suite, which may have met fewer images."""
+    met = next(filter(None, (dig(network, "autoattack", "examples") for network in networks)), 0)
+    return f"AutoAttack, {met:,} images"
+
+
 def _row(
     networks: list[dict[str, Any]],
     name: str,
@@ -229,7 +235,9 @@ def _row(
         tuple(
             Cell()
             if value is None
-            else Cell(show(float(value)), _interval(dig(network, f"{keys[0]}_interval")))
+            else Cell(
+                show(float(value)), _interval(dig(network, *keys[:-1], f"{keys[-1]}_interval"))
+            )
             for network, value in zip(networks, values, strict=True)
         ),
         change(known[0], known[-1]) if len(known) > 1 else "",
@@ -286,7 +294,10 @@ def _timing(timing: dict[str, Any]) -> Cell:
 
 def _places(run: RunFiles) -> list[tuple[str, dict[str, Any]]]:
     """Where warnings may stand, each with its network's name: the run as a whole has none."""
-    return [("", run.result), *((NETWORKS[key], net) for key, net in run.networks().items())]
+    networks = {NETWORKS[key]: net for key, net in run.networks().items()}
+    beside = {f"{name}, AutoAttack": net.get("autoattack") for name, net in networks.items()}
+    found = {"": run.result, **networks, **beside}
+    return [(name, tree) for name, tree in found.items() if tree is not None]
 
 
 _LEVELS = ("alarm", "warning", "note")
